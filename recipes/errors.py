@@ -1,0 +1,85 @@
+"""What can go wrong, as classes: one exit code each, a message, and a hint that is a command.
+
+The first line of a message says what failed and which thing; further lines give both sides of a
+mismatch. `cli.main` is the one place that catches these and turns them into exit codes.
+"""
+
+from __future__ import annotations
+
+
+class RecipesError(Exception):
+    """An expected failure.
+
+    `message` may have several lines, without a full stop at the end; `hint`, where there is one,
+    says what to do next, best as a command in backticks.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
+
+
+class UsageError(RecipesError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class SpecError(RecipesError):
+    """A spec is wrong; the message names file, line, column and the dotted place."""
+
+    exit_code = 3
+
+
+class LockError(RecipesError):
+    """A lock is missing, unreadable, of another format, or does not satisfy its spec."""
+
+    exit_code = 4
+
+
+class FetchError(RecipesError):
+    """No origin could be reached. The same command may succeed later."""
+
+    exit_code = 5
+
+
+class IntegrityError(RecipesError):
+    """Bytes do not have the hash that the lock names. Nothing is built from them."""
+
+    exit_code = 6
+
+
+class ToolchainError(RecipesError):
+    """A toolchain or an environment cannot be solved, made or used on this machine."""
+
+    exit_code = 7
+
+
+class SandboxError(RecipesError):
+    """A build cannot be isolated on this machine."""
+
+    exit_code = 8
+
+
+class BuildError(RecipesError):
+    """A phase of a build failed, or its output is not what the recipe promises."""
+
+    exit_code = 9
+
+
+class VerifyError(RecipesError):
+    """Two builds of one derivation differ."""
+
+    exit_code = 10
+
+
+class StoreError(RecipesError):
+    """The store cannot be used: no space, no permission, another format, a damaged entry."""
+
+    exit_code = 1

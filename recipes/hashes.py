@@ -1,0 +1,123 @@
+"""Hashes: SHA-256 in SRI form, Nix's NAR serialisation of a tree, git's object ids.
+
+NAR is the format of Nix (Dolstra, "The Purely Functional Software Deployment Model", figure 5.2), so
+`nix hash path --type sha256` on a store path prints the same hash. No I/O here: a tree is a mapping of
+names, and files hand over their bytes as an iterable.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+NIX_BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix leaves out e, o, u and t
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file: its size in bytes, its owner's executable bit, its bytes."""
+
+    size: int
+    chunks: Iterable[bytes]
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link and where it points, dangling or not."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory: nodes by name."""
+
+    children: Mapping[str, Node] = field(default_factory=dict)
+
+
+Node: TypeAlias = "File | Link | Directory"
+
+
+def sri(digest: bytes) -> str:
+    """Write a SHA-256 digest (32 bytes) as a Subresource Integrity string, `sha256-BASE64=`."""
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def is_sri(text: str) -> bool:
+    """Say whether `text` is a well-formed SHA-256 SRI string."""
+    try:
+        decoded = base64.b64decode(text.removeprefix("sha256-"), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return text.startswith("sha256-") and len(decoded) == hashlib.sha256().digest_size
+
+
+def store_hash(text: str) -> str:
+    """Hash canonical text into the 32 characters that begin a store path's name (160 bits)."""
+    digest = hashlib.sha256(text.encode()).digest()[:20]
+    number = int.from_bytes(digest, "big")
+    return "".join(NIX_BASE32[(number >> shift) & 31] for shift in range(155, -1, -5))
+
+
+def nar_hash(node: Node) -> str:
+    """Give the SRI hash of a tree's NAR serialisation."""
+    return nar_hash_and_size(node)[0]
+
+
+def nar_hash_and_size(node: Node) -> tuple[str, int]:
+    """Give the SRI hash of a tree's NAR serialisation and the length of that serialisation in bytes."""
+    digest, size = hashlib.sha256(), 0
+    for piece in nar(node):
+        digest.update(piece)
+        size += len(piece)
+    return sri(digest.digest()), size
+
+
+def nar(node: Node) -> Iterator[bytes]:
+    """Serialise a tree in Nix's archive format, piece by piece."""
+    yield _string(b"nix-archive-1")
+    yield from _node(node)
+
+
+def _node(node: Node) -> Iterator[bytes]:
+    yield _string(b"(") + _string(b"type")
+    if isinstance(node, File):
+        yield from _file(node)
+    elif isinstance(node, Link):
+        yield _string(b"symlink") + _string(b"target") + _string(os.fsencode(node.target))
+    else:
+        yield _string(b"directory")
+        for name in sorted(node.children, key=os.fsencode):
+            yield _string(b"entry") + _string(b"(") + _string(b"name") + _string(os.fsencode(name))
+            yield _string(b"node")
+            yield from _node(node.children[name])
+            yield _string(b")")
+    yield _string(b")")
+
+
+def _file(node: File) -> Iterator[bytes]:
+    mark = _string(b"executable") + _string(b"") if node.executable else b""
+    yield _string(b"regular") + mark + _string(b"contents") + node.size.to_bytes(8, "little")
+    length = 0
+    for chunk in node.chunks:
+        length += len(chunk)
+        yield chunk
+    if length != node.size:
+        raise ValueError(f"a file said to have {node.size} bytes has {length}")
+    yield bytes(-length % 8)
+
+
+def _string(data: bytes) -> bytes:
+    return len(data).to_bytes(8, "little") + data + bytes(-len(data) % 8)
+
+
+def git_object_id(kind: str, data: bytes) -> str:
+    """Give the SHA-1 id that git gives an object of this kind (`blob`, `tree`, `commit`) and content."""
+    # SHA-1 is git's name for an object, never our proof of content: that is the NAR hash
+    return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
