@@ -2,7 +2,7 @@
 
 NAR is the format of Nix (Dolstra, "The Purely Functional Software Deployment Model", figure 5.2), so
 `nix hash path --type sha256` on a store path prints the same hash. No I/O here: a tree is a mapping of
-names, and files hand over their bytes as an iterable.
+names (`str` as in `recipes.tree`), and files hand over their bytes as an iterable.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from recipes.tree import to_bytes
 
 NIX_BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix leaves out e, o, u and t
 
@@ -80,37 +81,50 @@ def nar_hash_and_size(node: Node) -> tuple[str, int]:
 
 
 def nar(node: Node) -> Iterator[bytes]:
-    """Serialise a tree in Nix's archive format, piece by piece."""
+    """Serialise a tree in Nix's archive format, piece by piece, however deep it is.
+
+    Raises ValueError for a file whose chunks do not add up to its size.
+    """
     yield _string(b"nix-archive-1")
-    yield from _node(node)
+    # A list of what is still to be written, last first, in place of recursion: generators nested as deep as
+    # the tree would pass each piece through all of them.
+    todo: list[Node | bytes] = [node]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, bytes):
+            yield item
+        elif isinstance(item, File):
+            yield from _file(item)
+        elif isinstance(item, Link):
+            yield _strings(b"(", b"type", b"symlink", b"target", to_bytes(item.target), b")")
+        else:
+            yield _strings(b"(", b"type", b"directory")
+            todo += _directory(item)
 
 
-def _node(node: Node) -> Iterator[bytes]:
-    yield _string(b"(") + _string(b"type")
-    if isinstance(node, File):
-        yield from _file(node)
-    elif isinstance(node, Link):
-        yield _string(b"symlink") + _string(b"target") + _string(os.fsencode(node.target))
-    else:
-        yield _string(b"directory")
-        for name in sorted(node.children, key=os.fsencode):
-            yield _string(b"entry") + _string(b"(") + _string(b"name") + _string(os.fsencode(name))
-            yield _string(b"node")
-            yield from _node(node.children[name])
-            yield _string(b")")
+def _directory(node: Directory) -> Iterator[Node | bytes]:
+    """List what follows the opening of a directory, last first."""
     yield _string(b")")
+    for name in sorted(node.children, key=to_bytes, reverse=True):
+        yield _string(b")")
+        yield node.children[name]
+        yield _strings(b"entry", b"(", b"name", to_bytes(name), b"node")
 
 
 def _file(node: File) -> Iterator[bytes]:
-    mark = _string(b"executable") + _string(b"") if node.executable else b""
-    yield _string(b"regular") + mark + _string(b"contents") + node.size.to_bytes(8, "little")
+    mark = (b"executable", b"") if node.executable else ()
+    yield _strings(b"(", b"type", b"regular", *mark, b"contents") + node.size.to_bytes(8, "little")
     length = 0
     for chunk in node.chunks:
         length += len(chunk)
         yield chunk
     if length != node.size:
         raise ValueError(f"a file said to have {node.size} bytes has {length}")
-    yield bytes(-length % 8)
+    yield bytes(-length % 8) + _string(b")")
+
+
+def _strings(*parts: bytes) -> bytes:
+    return b"".join(map(_string, parts))
 
 
 def _string(data: bytes) -> bytes:

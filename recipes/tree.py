@@ -1,7 +1,8 @@
 """A source tree as values: entries, the rules for their names, and the filter that takes a subset.
 
 An origin (a git commit, an archive) yields entries; `recipes.files` writes them. Paths are relative,
-`/`-separated `str`; bytes that are not UTF-8 are carried as surrogate escapes (PEP 383).
+`/`-separated `str`: the bytes of the name as UTF-8, with surrogate escapes (PEP 383) where they are not. The
+locale has no part in it, so a tree hashes the same under every one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-import pathspec
+from typing import TYPE_CHECKING, Literal
 
 from recipes.errors import IntegrityError
 
+if TYPE_CHECKING:
+    import pathspec
+
 DEEPEST = 128  # directories; NAR and most file systems' path limits would allow more, no source has it
+LONGEST_NAME = 255  # bytes: NAME_MAX of every file system in use
+LONGEST_PATH = 2048  # bytes: half of PATH_MAX, so that the other half is left for the place of the tree
+
+_HOSTILE = "this archive may be hostile; report it to where it came from"
 
 
 @dataclass(frozen=True)
@@ -69,18 +75,63 @@ def is_git_metadata(path: str) -> bool:
 
 @functools.cache
 def _globs(patterns: tuple[str, ...]) -> pathspec.PathSpec[pathspec.Pattern]:
+    import pathspec  # noqa: PLC0415 - `hashes` needs this module, and most commands no globs
+
     return pathspec.PathSpec.from_lines("gitignore", [f"/{one.lstrip('/')}" for one in patterns])
 
 
-def check_name(path: str, origin: str) -> None:
-    """Refuse a path that could be written outside the tree; `origin` names the source of it.
+def to_bytes(path: str) -> bytes:
+    """Give the bytes of a path or a link's target on disk, whatever the locale is."""
+    return path.encode("utf-8", "surrogateescape")
 
-    Raises IntegrityError for an absolute path, an empty one, a NUL, `.`, `..`, and a tree deeper than
-    DEEPEST. (`.git` is not refused but never taken: see `is_git_metadata`.)
+
+def to_text(raw: bytes) -> str:
+    """Read a name or a link's target from disk, whatever the locale is; undoes `to_bytes`."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def check_name(path: str, origin: str) -> None:
+    """Refuse a path that could be written outside the tree, or nowhere; `origin` names the source of it.
+
+    Raises IntegrityError for an absolute path, an empty one, a NUL, `.`, `..`, a tree deeper than DEEPEST,
+    and what is longer than LONGEST_NAME or LONGEST_PATH. (`.git` is not refused but never taken: see
+    `is_git_metadata`.)
     """
     parts = path.split("/")
-    if "\0" in path or any(part in ("", ".", "..") for part in parts) or len(parts) > DEEPEST:
+    if "\0" in path or any(part in ("", ".", "..") for part in parts) or not _fits(path, parts):
         raise IntegrityError(
-            f"{origin} has a member with a name that is not allowed\n  name  {path!r}",
-            hint="this archive may be hostile; report it to where it came from",
+            f"{origin} has a member with a name that is not allowed\n  name  {_shown(path)}", hint=_HOSTILE
         )
+
+
+def _fits(path: str, parts: list[str]) -> bool:
+    try:
+        length = len(to_bytes(path))
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return False
+    if length <= LONGEST_NAME:
+        return len(parts) <= DEEPEST
+    names_fit = max(len(to_bytes(part)) for part in parts) <= LONGEST_NAME
+    return length <= LONGEST_PATH and names_fit and len(parts) <= DEEPEST
+
+
+def check_target(path: str, target: str, origin: str) -> None:
+    """Refuse a symbolic link at `path` that leads out of the tree, or nowhere at all.
+
+    Raises IntegrityError for a target that is empty, absolute, too long, holds a NUL, climbs above the
+    tree, or goes up again after a name. The last is what makes the rule hold without looking at the other
+    links: with `d -> .`, the harmless-looking `d/d/../..` is outside. A dangling link is fine.
+    """
+    parts = target.split("/")
+    climbs = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
+    bad = "\0" in target or not parts[0] or ".." in parts[climbs:] or climbs > path.count("/")
+    if bad or not _fits(target, [""]):
+        raise IntegrityError(
+            f"{origin} has a symbolic link that leads out of its tree\n"
+            f"  link    {_shown(path)}\n  target  {_shown(target)}",
+            hint=_HOSTILE,
+        )
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]!r}… ({len(text)} characters)"

@@ -1,0 +1,317 @@
+"""The command line: each command parses, makes one call, and prints what came of it.
+
+Imports that cost time are made inside commands, so that `recipes --help` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from recipes import __version__
+from recipes.errors import RecipesError, UsageError
+from recipes.report import NORMAL, QUIET, VERBOSE, Report
+
+if TYPE_CHECKING:
+    from recipes.lock import Lock
+    from recipes.plan import Plan
+    from recipes.project import Project
+    from recipes.run import Run
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+store_app = typer.Typer(no_args_is_help=True, help="Look at the store, check it, free its space.")
+app.add_typer(store_app, name="store")
+
+
+def _variants(incomplete: str) -> list[str]:
+    from recipes import project
+
+    try:
+        found = project.find(Path.cwd())
+    except RecipesError:
+        return []
+    return [name for name in found.variants() if name.startswith(incomplete)]
+
+
+Variant = Annotated[
+    str, typer.Option("--variant", "-V", help="The environment to work on.", autocompletion=_variants)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OriginKind = Annotated[
+    str | None, typer.Option("--origin", help="Use this kind of origin only.", metavar="KIND")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Use only what is in the store.")]
+PlatformName = Annotated[
+    str | None, typer.Option("--platform", help="Build for this platform.", metavar="PLATFORM")
+]
+Target = Annotated[str | None, typer.Argument(help="A component; the variant's target without it.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        Report().result(f"tvm-recipes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every line of a build.")] = False,
+    store: Annotated[Path | None, typer.Option(help="The store, in place of RECIPES_STORE.")] = None,
+    project: Annotated[Path | None, typer.Option(help="The checkout, in place of this directory.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Build Apache TVM the same way on every machine, with NNPACK or without."""
+    if quiet and verbose:
+        raise UsageError("`--quiet` and `--verbose` exclude each other")
+    if ctx.invoked_subcommand is not None:
+        from recipes.run import Run
+
+        report = Report(QUIET if quiet else VERBOSE if verbose else NORMAL)
+        ctx.obj = Run(report, os.environ, Path.cwd(), project, store)
+
+
+@app.command("list")
+def list_variants(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the variants."""
+    run: Run = ctx.obj
+    project = run.project()
+    found = {name: project.specs(name).environment for name in project.variants()}
+    if as_json:
+        rows = [
+            {"variant": name, "target": one.target, "summary": one.summary} for name, one in found.items()
+        ]
+        run.report.result(json.dumps(rows, indent=2))
+        return
+    width = max(map(len, found), default=0)
+    for name, one in found.items():
+        run.report.result(f"{name:<{width}}  {one.summary}")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    variant: Annotated[str, typer.Argument(autocompletion=_variants)],
+    as_json: Json = False,
+) -> None:
+    """Show what a variant is made of."""
+    from recipes import show
+
+    run: Run = ctx.obj
+    project = run.project()
+    specs = project.specs(variant)
+    locked = _lock_or_none(project, variant)
+    if as_json:
+        run.report.result(json.dumps(show.document(specs, locked), indent=2))
+    else:
+        run.report.result(show.text(specs, locked))
+
+
+@app.command()
+def schema(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="environment or recipe")]) -> None:
+    """Print the JSON Schema of a kind of spec, for editors."""
+    from recipes.located import json_schema, nearest
+    from recipes.spec import SPECS
+
+    run: Run = ctx.obj
+    if kind not in SPECS:
+        raise UsageError(f"no kind of spec `{kind}`{nearest(kind, SPECS)}: one of {', '.join(SPECS)}")
+    run.report.result(json.dumps(json_schema(SPECS[kind]), indent=2))
+
+
+@app.command()
+def lock(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources, or `toolchain`; all without.")
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", "-V", help="One variant; all without.", autocompletion=_variants),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the locks answer the specs.")
+    ] = False,
+) -> None:
+    """Freeze everything that floats into locks/."""
+    from recipes import locking
+
+    run: Run = ctx.obj
+    project = run.project()
+    chosen = [variant] if variant else project.variants()
+    if check:
+        locking.check(project, chosen, run.report)
+    else:
+        locking.lock(project, chosen, names or [], run.fetcher())
+
+
+@app.command()
+def fetch(
+    ctx: typer.Context,
+    variant: Variant,
+    target: Target = None,
+    origin: OriginKind = None,
+    platform: PlatformName = None,
+) -> None:
+    """Bring every source and wheel of a build into the store, for a build without network."""
+    run: Run = ctx.obj
+    planned = run.plan(variant, target, platform)
+    realiser = run.realiser(origin, offline=False)
+    names = planned.fetched()
+    realiser.fetch(planned, names)
+    run.report.line(f"all {len(names)} sources and wheels of `{variant}` are in {realiser.store.root}")
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    variant: Variant,
+    target: Target = None,
+    platform: PlatformName = None,
+    as_json: Json = False,
+) -> None:
+    """Print the derivations behind a target, in order, and which of them are there."""
+    run: Run = ctx.obj
+    planned = run.plan(variant, target, platform)
+    store = run.store()
+    there = {name: store.has(name) for name in planned.derivations}
+    if as_json:
+        document = planned.document()
+        rows = [{**row, "in_store": there[row["path"]]} for row in document["derivations"]]
+        run.report.result(json.dumps({**document, "derivations": rows}, indent=2))
+        return
+    for name, one in planned.derivations.items():
+        run.report.result(f"{'have' if there[name] else one.verb:<6}{one.kind:<7}{name}")
+
+
+@app.command()
+def build(
+    ctx: typer.Context,
+    variant: Variant,
+    target: Target = None,
+    origin: OriginKind = None,
+    platform: PlatformName = None,
+    offline: Offline = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compilers at once.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a variant from its lock, check it, and link it as result-VARIANT."""
+    run: Run = ctx.obj
+    planned = run.plan(variant, target, platform)
+    store = run.store()
+    there = store.has(planned.target)
+    if not there:
+        run.realiser(origin, offline=offline, jobs=jobs).realise(planned)
+    info = store.info(planned.target)
+    link = run.project().link(_result_name(planned, target), store.path(planned.target))
+    store.add_root(link)
+    if there:
+        run.report.line("nothing to do: it is built")
+    path = store.path(planned.target)
+    if as_json:
+        row = {"path": str(path), "nar_hash": info.nar_hash, "link": str(link), "built": not there}
+        run.report.result(json.dumps(row, indent=2))
+    else:
+        run.report.result(f"{path}\n{info.nar_hash}")
+
+
+@store_app.command("path")
+def store_path(
+    ctx: typer.Context, variant: Variant, target: Target = None, platform: PlatformName = None
+) -> None:
+    """Print where a variant's build is, or would be."""
+    run: Run = ctx.obj
+    run.report.result(str(run.store().path(run.plan(variant, target, platform).target)))
+
+
+@store_app.command("check")
+def store_check(ctx: typer.Context, as_json: Json = False) -> None:
+    """Hash everything in the store again, and say what is not as it was added."""
+    from recipes.errors import IntegrityError
+
+    run: Run = ctx.obj
+    store = run.store()
+    with run.report.task("checking the store", "paths") as task:
+        problems = store.check(task)
+    if as_json:
+        rows = [{"path": one.name, "problem": one.what} for one in problems]
+        run.report.result(json.dumps(rows, indent=2))
+    if problems:
+        lines = [f"{one.name}: {one.what}" for one in problems]
+        raise IntegrityError(
+            "\n".join([f"the store is damaged: {len(problems)} problems", *(f"  {one}" for one in lines)]),
+            hint="`recipes store check --repair` removes them; the next build brings them back",
+        )
+    run.report.line(f"{store.root} is clean")
+
+
+@store_app.command("gc")
+def store_gc(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only say what.")] = False,
+) -> None:
+    """Remove everything that no result-VARIANT link needs."""
+    run: Run = ctx.obj
+    removed = run.store().gc((), dry_run=dry_run)
+    for one in removed:
+        run.report.detail(f"{one.name}  {one.bytes / 1e6:.1f} MB")
+    total = sum(one.bytes for one in removed) / 1e6
+    run.report.line(f"{'would free' if dry_run else 'freed'} {total:.1f} MB, {len(removed)} entries")
+
+
+def _result_name(planned: Plan, target: str | None) -> str:
+    from recipes.run import system
+
+    other = [target] if target else []
+    foreign = [planned.platform] if planned.platform != system() else []
+    return "-".join(["result", planned.variant, *other, *foreign])
+
+
+def _lock_or_none(project: Project, variant: str) -> Lock | None:
+    lock, _ = project.lock_files(variant)
+    return project.lock(variant) if lock.is_file() else None
+
+
+def _interrupted(number: int, _frame: object) -> NoReturn:
+    """End at once: everything is written aside and renamed, so there is nothing to tidy."""
+    from recipes import process
+
+    process.kill_all()
+    os.write(2, b"\ninterrupted; what was fetched and built is kept\n")
+    os._exit(128 + number)
+
+
+def main() -> None:
+    """Run a command; the one place where an error becomes an exit code."""
+    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        app(standalone_mode=True)
+    except RecipesError as error:
+        Report().error(error)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        Report().error(_system_error(error))
+        sys.exit(1)
+
+
+def _system_error(error: OSError) -> RecipesError:
+    import errno
+
+    what = f"{error.strerror or error}: {error.filename}" if error.filename else f"{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RecipesError(what, hint="make room (`recipes store gc`), or name another store with `--store`")
+    return RecipesError(what)
+
+
+if __name__ == "__main__":
+    main()

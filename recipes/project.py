@@ -1,0 +1,181 @@
+"""The checkout: finds its root, reads its YAML once, writes its locks. Nothing else touches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes import files, located, lock, requirements
+from recipes.errors import LockError, SpecError, UsageError
+from recipes.located import Located, Place
+from recipes.lock import Lock
+from recipes.requirements import Requirements
+from recipes.spec import NAME, Environment, Recipe, Specs
+
+# `extends:` merges these key by key, that many levels deep: by source and field, by component and option
+_MERGED = {"sources": 2, "options": 2}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with specs and locks; every path in a message is relative to `root`."""
+
+    root: Path
+
+    def variants(self) -> list[str]:
+        """Name the variants: one file each in environments/."""
+        return sorted(path.stem for path in (self.root / "environments").glob("*.yaml"))
+
+    def specs(self, variant: str) -> Specs:
+        """Read and check a variant's environment and every recipe it names.
+
+        Raises UsageError for a variant that does not exist, SpecError for anything wrong in a spec.
+        """
+        found = self._environment(variant, ())
+        environment = located.check(found, Environment, SpecError)
+        recipes = {name: self._recipe(name) for name in self._components()}
+        _check_names(found, environment, recipes)
+        _check_cycles(recipes)
+        return Specs(variant, environment, recipes, self._files(recipes))
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Read every component's recipe."""
+        return {name: self._recipe(name) for name in self._components()}
+
+    def _environment(self, variant: str, extending: tuple[str, ...]) -> Located:
+        path = self.root / "environments" / f"{variant}.yaml"
+        if not NAME.fullmatch(variant) or not path.is_file():
+            near = located.nearest(variant, self.variants())
+            raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
+        found = self._read(path, SpecError)
+        base = found.value.get("extends") if isinstance(found.value, dict) else None
+        if not isinstance(base, str):
+            return found
+        where = found.where(("extends",))
+        if base in (*extending, variant):
+            chain = " → ".join((*extending, variant, base))
+            raise SpecError(f"{where}: extends: `{base}` extends itself: {chain}")
+        if base not in self.variants():
+            near = located.nearest(base, self.variants())
+            raise SpecError(f"{where}: extends: no environment `{base}`{near}")
+        return located.merge(self._environment(base, (*extending, variant)), found, _MERGED)
+
+    def _components(self) -> list[str]:
+        return sorted(path.parent.name for path in (self.root / "recipes/components").glob("*/recipe.yaml"))
+
+    def _recipe(self, name: str) -> Recipe:
+        found = self._read(self.root / "recipes/components" / name / "recipe.yaml", SpecError)
+        recipe = located.check(found, Recipe, SpecError)
+        for at, one in enumerate(recipe.inputs):
+            if one not in self._components():
+                near = located.nearest(one, self._components())
+                raise SpecError(f"{found.where(('inputs', at))}: inputs[{at}]: no component `{one}`{near}")
+        if recipe.check and not (self.root / "recipes/components" / name / recipe.check).is_file():
+            raise SpecError(f"{found.where(('check',))}: check: no file `{recipe.check}` beside the recipe")
+        return recipe
+
+    def _files(self, recipes: dict[str, Recipe]) -> dict[str, bytes]:
+        base = self.root / "recipes/components"
+        return {
+            f"{name}/{recipe.check}": (base / name / recipe.check).read_bytes()
+            for name, recipe in recipes.items()
+            if recipe.check
+        }
+
+    def _read(self, path: Path, error: type[SpecError | LockError]) -> Located:
+        return located.read(path.read_bytes(), path.relative_to(self.root).as_posix(), error)
+
+    def lock_files(self, variant: str) -> tuple[Path, Path]:
+        """Give where a variant's source lock and toolchain lock are."""
+        locks = self.root / "locks"
+        return locks / f"{variant}.lock.yaml", locks / f"{variant}.requirements.txt"
+
+    def lock(self, variant: str) -> Lock:
+        """Read a variant's source lock. Raises LockError, also when there is none."""
+        path, _ = self.lock_files(variant)
+        return lock.parse(self._lock_bytes(path, variant), path.relative_to(self.root).as_posix())
+
+    def toolchain(self, variant: str) -> Requirements:
+        """Read a variant's toolchain lock. Raises LockError, also when there is none."""
+        _, path = self.lock_files(variant)
+        name = path.relative_to(self.root).as_posix()
+        try:
+            return requirements.parse(self._lock_bytes(path, variant).decode(), name)
+        except UnicodeDecodeError as wrong:
+            raise LockError(f"{name}: not UTF-8: byte {wrong.start}") from wrong
+
+    def _lock_bytes(self, path: Path, variant: str) -> bytes:
+        if not path.is_file():
+            raise LockError(
+                f"variant `{variant}` is not locked: there is no {path.relative_to(self.root)}",
+                hint=f"`recipes lock --variant {variant}`",
+            )
+        return path.read_bytes()
+
+    def link(self, name: str, path: Path) -> Path:
+        """Make or move a link in the checkout's top directory; give it.
+
+        Raises UsageError where something that is no link has its name.
+        """
+        link = self.root / name
+        if link.exists() and not link.is_symlink():
+            raise UsageError(f"{link} is in the way: it is no link", hint=f"`mv {link} {link}.old`")
+        if not link.is_symlink() or link.readlink() != path:
+            aside = self.root / f".{name}.new"
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(path)
+            aside.replace(link)
+        return link
+
+    def write(self, path: Path, text: str) -> bool:
+        """Write a lock where it differs from what is there; say whether it did. Never half of it."""
+        if path.is_file() and path.read_bytes() == text.encode():
+            return False
+        path.parent.mkdir(exist_ok=True)
+        files.write_atomic(path, text.encode())
+        return True
+
+
+def find(start: Path) -> Project:
+    """Find the checkout that a directory lies in. Raises UsageError where there is none."""
+    for place in (start, *start.parents):
+        if (place / "environments").is_dir() and (place / "recipes/components").is_dir():
+            return Project(place)
+    raise UsageError(
+        f"no project in {start} or above: no `environments/` with `recipes/components/` beside it",
+        hint="go to a checkout, or name one with `--project DIR`",
+    )
+
+
+def _check_names(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
+    named: list[tuple[Place, str]] = [(("target",), environment.target)]
+    named += [(("sources", name), name) for name in environment.sources]
+    named += [(("options", name), name) for name in environment.options]
+    for place, name in named:
+        if name not in recipes:
+            near = located.nearest(name, recipes)
+            raise SpecError(f"{found.where(place)}: {located.dotted(place)}: no component `{name}`{near}")
+    _check_closure(found, environment, recipes)
+
+
+def _check_closure(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
+    for name in (environment.target, *environment.sources):
+        for needed in (name, *recipes[name].inputs):
+            if needed not in environment.sources:
+                where = found.where(("sources",))
+                raise SpecError(f"{where}: sources: `{needed}` is missing, and `{name}` is built from it")
+
+
+def _check_cycles(recipes: dict[str, Recipe]) -> None:
+    def walk(name: str, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        if name in above:
+            yield (*above[above.index(name) :], name)
+            return
+        for one in recipes[name].inputs:
+            yield from walk(one, (*above, name))
+
+    for name in recipes:
+        for cycle in walk(name, ()):
+            file = f"recipes/components/{cycle[0]}/recipe.yaml"
+            raise SpecError(f"{file}: inputs: a component is built with itself: {' → '.join(cycle)}")

@@ -1,0 +1,220 @@
+"""Make a plan's store paths exist: there already, or fetched, or built in the sandbox and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from recipes import cmake, files, isolation, process, toolchain
+from recipes.errors import BuildError
+from recipes.fetch import Fetcher
+from recipes.isolation import Isolation
+from recipes.plan import Build, Phase, Plan, SourceTree, UnpackedWheel
+from recipes.report import Report, Task
+from recipes.sandbox import Bind, Sandbox
+from recipes.store import Info, Store
+
+_TAIL = 25  # lines of a failed phase's log that are shown
+_CHECK_SECONDS = 300
+
+# what a build sees instead of the host's own
+_ETC = {
+    "passwd": "build:x:0:0::/tmp:/bin/sh\n",
+    "group": "build:x:0:\n",
+    "hosts": "127.0.0.1 localhost\n",
+}
+
+
+@dataclass
+class Realiser:
+    """What realising needs. `env` is the caller's environment, for programs that run outside the sandbox.
+
+    `jobs` is how many compilers run at once.
+    """
+
+    store: Store
+    fetcher: Fetcher
+    report: Report
+    env: Mapping[str, str]
+    jobs: int
+
+    def realise(self, plan: Plan) -> Info:
+        """Make the plan's target exist; give what the store knows of it.
+
+        Raises FetchError, IntegrityError, SandboxError, BuildError.
+        """
+        builds = self._missing_builds(plan)
+        if builds:
+            self.fetch(plan, sorted({need for name in builds for need in plan.inputs(name)}))
+            self._build_all(plan, builds)
+        return self.store.info(plan.target)
+
+    def fetch(self, plan: Plan, names: list[str]) -> None:
+        """Bring the sources and wheels among these store paths in."""
+        nodes = {name: plan.derivations[name] for name in names}
+        wheels = {name: one for name, one in nodes.items() if isinstance(one, UnpackedWheel)}
+        sources = {name: one for name, one in nodes.items() if isinstance(one, SourceTree)}
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(self.fetcher.wheels, wheels), pool.submit(self.fetcher.sources, sources)]
+        for one in both:
+            one.result()
+
+    def _missing_builds(self, plan: Plan) -> list[str]:
+        """Give the builds that the target needs and the store lacks."""
+        found: list[str] = []
+        queue = [plan.target]
+        while queue:
+            name = queue.pop()
+            if name not in found and isinstance(plan.derivations[name], Build) and not self.store.has(name):
+                found.append(name)
+                queue += plan.inputs(name)
+        return found
+
+    def _build_all(self, plan: Plan, names: list[str]) -> None:
+        chosen = self._isolation()
+        order = TopologicalSorter({name: set(plan.inputs(name)) & set(names) for name in names})
+        order.prepare()
+        running: dict[Future[None], str] = {}
+        with ThreadPoolExecutor(len(names)) as pool:
+            while order.is_active():
+                for name in order.get_ready():
+                    running[pool.submit(self._build, plan, name, chosen)] = name
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    done.result()
+                    order.done(running.pop(done))
+
+    def _isolation(self) -> Isolation:
+        with self.store.scratch("probe") as place:
+            return isolation.choose(self.env, place)
+
+    def _build(self, plan: Plan, name: str, chosen: Isolation) -> None:
+        build = plan.derivations[name]
+        assert isinstance(build, Build)  # noqa: S101 - for the type checker
+        with self.store.lock(name, waiting=lambda: self.report.line(f"waiting for another build of {name}")):
+            if self.store.has(name):
+                return
+            for one in plan.inputs(name):
+                self.store.verify(one)
+            with self.store.scratch(name) as place:
+                self._build_in(place, name, build, chosen)
+
+    def _build_in(self, place: Path, name: str, build: Build, chosen: Isolation) -> None:
+        box = self._prepare(place, build)
+        log = self.store.log_path(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        for phase in build.phases:
+            self._phase(place, build, phase, log, lambda argv: chosen.enter(box, argv, str(place / "root")))
+        result = _collect(place, build, log)
+        self._check(result, build, log)
+        self.store.add(name, result, kind="build")
+
+    def _prepare(self, place: Path, build: Build) -> Sandbox:
+        for made in ("src", "build", "cache", "root", "toolchain/bin", "etc"):
+            (place / made).mkdir(parents=True)
+        for below, source in sorted(build.sources.items()):
+            (place / "src" / below).mkdir(parents=True, exist_ok=True)
+            files.copy_tree(self.store.path(source), place / "src" / below)
+        for program, text in build.programs.items():
+            written = place / "toolchain/bin" / program
+            written.write_text(text)
+            written.chmod(0o755)
+        for file, text in _ETC.items():
+            (place / "etc" / file).write_text(text)
+        return Sandbox(binds=self._binds(place, build), cwd=cmake.BUILD, env=tuple(sorted(build.env.items())))
+
+    def _binds(self, place: Path, build: Build) -> tuple[Bind, ...]:
+        writable = {cmake.SOURCE: "src", cmake.BUILD: "build", toolchain.CACHE: "cache"}
+        tools = {f"{toolchain.ROOT}/{one}": self.store.path(path) for one, path in build.tools.items()}
+        inside = toolchain.CMAKE.removeprefix(f"{toolchain.ROOT}/cmake/")
+        programs = [str(self.store.path(build.tools["cmake"]) / inside)]
+        return (
+            *isolation.runtime(programs, self.env),
+            *(Bind(str(place / below), target, writable=True) for target, below in writable.items()),
+            *(Bind(str(path), target) for target, path in tools.items()),
+            Bind(str(place / "toolchain/bin"), f"{toolchain.ROOT}/bin"),
+            Bind(str(place / "etc"), "/etc"),
+            *(Bind(str(self.store.path(path)), f"/inputs/{one}") for one, path in build.inputs.items()),
+        )
+
+    def _phase(
+        self, place: Path, build: Build, phase: Phase, log: Path, enter: Callable[[list[str]], list[str]]
+    ) -> None:
+        argv = [word.replace(cmake.JOBS, str(self.jobs)) for word in phase.argv]
+        text = f"{build.component}: {phase.name}"
+        with log.open("ab") as out, self.report.task(text, "steps") as task:
+            out.write(f"### {phase.name}: {json.dumps(phase.argv)}\n".encode())
+            out.flush()
+            code = process.stream(enter(argv), env=self.env, cwd=place, log=out, line=_progress(task))
+        if code:
+            raise _failed(build, phase.name, code, log)
+
+    def _check(self, result: Path, build: Build, log: Path) -> None:
+        """Use what was built, in a process of its own; what cannot be used is not added."""
+        if build.check is None:
+            return
+        if build.platform != build.system:
+            self.report.line(
+                f"{build.component}: not checked: it is for {build.platform}, this is {build.system}"
+            )
+            return
+        script = result.parent / "check.py"
+        script.write_text(build.check)
+        argv = [sys.executable, "-I", "-B", str(script), str(result), json.dumps(dict(build.options))]
+        with self.report.task(f"{build.component}: check") as task, log.open("ab") as out:
+            out.write(b"### check\n")
+            out.flush()
+            env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(result.parent)}
+            code = process.stream(argv, env=env, cwd=result.parent, log=out, line=task.note)
+        if code:
+            raise _failed(build, "check", code, log)
+
+
+def _progress(task: Task) -> Callable[[str], None]:
+    """Read ninja's own count of steps, `[DONE/ALL]`."""
+    counted = re.compile(r"\[(\d+)/(\d+)\] ")
+
+    def line(text: str) -> None:
+        found = counted.match(text)
+        if found:
+            task(int(found[1]), int(found[2]))
+        task.note(text)
+
+    return line
+
+
+def _collect(place: Path, build: Build, log: Path) -> Path:
+    """Take what the recipe promises out of the build; a link out of it is not followed."""
+    result = place / "result"
+    result.mkdir()
+    for target, left in build.outputs.items():
+        found = place / left
+        if not found.exists() or not found.resolve().is_relative_to(place.resolve()):
+            raise BuildError(
+                f"`{build.component}` did not make what its recipe promises\n  promised  {target}, from {left}",
+                hint=f"see the end of the log: `less {log}`",
+            )
+        (result / target).parent.mkdir(parents=True, exist_ok=True)
+        if found.is_dir():
+            files.copy_tree(found, result / target)
+        else:
+            shutil.copy(found, result / target)
+    return result
+
+
+def _failed(build: Build, phase: str, code: int, log: Path) -> BuildError:
+    end = log.read_bytes().decode(errors="replace").splitlines()[-_TAIL:]
+    how = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
+    shown = "\n".join(f"  {line}" for line in end)
+    return BuildError(
+        f"`{build.component}` failed in phase `{phase}`: {how}\n{shown}\n  log  {log}",
+        hint=f"the whole log: `less {log}`",
+    )

@@ -1,0 +1,212 @@
+"""Specs: what a person asks for, checked in full before anything runs.
+
+`environments/NAME.yaml` is an Environment (one variant of TVM); `recipes/components/NAME/recipe.yaml`
+is a Recipe (one thing that is built or used). `Specs` joins the two: the environment laid over the
+recipes, with every name resolved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+import pydantic
+
+from recipes.located import Strict
+from recipes.origins import Origin
+from recipes.origins import Path as TreePath
+from recipes.tree import Filter
+
+PLATFORMS = ("linux-64", "linux-aarch64")
+
+Platform: TypeAlias = Literal["linux-64", "linux-aarch64"]
+Modes: TypeAlias = Literal["git", "plain"]
+
+NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+
+
+def _option(text: str) -> str:
+    if "\n" in text or "\0" in text:
+        raise ValueError("a CMake option's value is one line")
+    return text
+
+
+def _option_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError("a CMake option's name has letters, digits and `_` only")
+    return text
+
+
+def _requirement(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - 20 ms
+
+    try:
+        asked = Requirement(text)
+    except InvalidRequirement as wrong:
+        raise ValueError(f"not a requirement: `{text}`: {str(wrong).splitlines()[0]}") from wrong
+    if asked.url or asked.marker or asked.extras:
+        raise ValueError(f"a toolchain requirement has a name and versions only: `{text}`")
+    return text
+
+
+Options: TypeAlias = Annotated[
+    dict[
+        Annotated[str, pydantic.AfterValidator(_option_name)],
+        Annotated[str, pydantic.AfterValidator(_option)],
+    ],
+    pydantic.Field(
+        description="CMake cache entries, NAME: VALUE",
+        json_schema_extra={"additionalProperties": {"type": ["string", "boolean", "number"]}},
+    ),
+]
+
+
+class Taken(Strict):
+    """Which part of a tree is taken; see `recipes.tree.Filter` for the meaning of the globs."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    strip: TreePath | None = None
+    modes: Modes = "git"
+
+    def filter(self) -> Filter:
+        """Give the filter as the engine uses it."""
+        return Filter(self.include, self.exclude, self.strip or "", self.modes)
+
+
+class Submodule(Taken):
+    """A submodule that is wanted: a source of its own, put in place when building.
+
+    Its repository and commit come from the parent's tree, its places in archives from the parent's
+    origins; `also` adds more.
+    """
+
+    also: tuple[Origin, ...] = ()
+
+
+class RecipeSource(Taken):
+    """Where a component's source comes from unless the environment says otherwise."""
+
+    origins: tuple[Origin, ...] = pydantic.Field(min_length=1)
+    ref: str = pydantic.Field(min_length=1, description="a branch, a tag or a full commit id")
+    submodules: dict[TreePath, Submodule] = pydantic.Field(default_factory=dict)
+
+
+class SourceChange(Strict):
+    """What an environment changes of a component's source; each key that is given replaces the recipe's.
+
+    `also` adds origins behind the recipe's own; `why` is for people.
+    """
+
+    ref: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    why: str | None = None
+    origins: tuple[Origin, ...] | None = None
+    also: tuple[Origin, ...] = ()
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+    strip: TreePath | None = None
+    modes: Modes | None = None
+    submodules: dict[TreePath, Submodule] | None = None
+
+
+class CMake(Strict):
+    """A component built by its own CMakeLists.txt with Ninja."""
+
+    options: Options = pydantic.Field(default_factory=dict)
+    targets: tuple[str, ...] = pydantic.Field(min_length=1)
+
+
+class Recipe(Strict):
+    """One component: its source and what is done with it.
+
+    `inputs` are the components that it is built with: in an option's value, `{NAME}` stands for where one
+    of them lies. `outputs` maps a path of the store path to where the build left it, below `src/` or
+    `build/`; `check` is a program beside the recipe that uses what was built and fails where it cannot.
+    """
+
+    summary: str
+    license: str
+    source: RecipeSource
+    inputs: tuple[str, ...] = ()
+    cmake: CMake | None = None
+    outputs: dict[TreePath, TreePath] = pydantic.Field(default_factory=dict)
+    check: TreePath | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> Recipe:
+        if (self.cmake is None) != (not self.outputs):
+            raise ValueError("`cmake` and `outputs` go together: what is built, and what of it is kept")
+        for place in self.outputs.values():
+            if not place.startswith(("src/", "build/")):
+                raise ValueError(f"an output is found below `src/` or `build/`, not at `{place}`")
+        return self
+
+
+class Environment(Strict):
+    """One variant of TVM: what is built, from which refs, with which toolchain, on which platforms."""
+
+    summary: str
+    extends: str | None = None
+    target: str
+    toolchain: Literal["pypi"] = "pypi"
+    platforms: tuple[Platform, ...] = pydantic.Field(min_length=1)
+    sources: dict[str, SourceChange | None] = pydantic.Field(min_length=1)
+    options: dict[str, Options] = pydantic.Field(default_factory=dict)
+    pypi: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
+
+
+SPECS: Mapping[str, type[Strict]] = {"environment": Environment, "recipe": Recipe}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as asked for: a recipe's, with the environment's changes applied.
+
+    `also` holds the archives that carry the whole tree, from which a submodule's places follow.
+    """
+
+    name: str
+    ref: str
+    origins: tuple[Origin, ...]
+    taken: Taken
+    submodules: Mapping[str, Submodule]
+
+
+@dataclass(frozen=True)
+class Specs:
+    """A variant, complete: its environment and the recipes of all that it names."""
+
+    variant: str
+    environment: Environment
+    recipes: Mapping[str, Recipe]
+    files: Mapping[str, bytes]  # COMPONENT/PATH of each program or patch that a recipe names
+
+    def sources(self) -> Iterator[Source]:
+        """Give each source that the environment asks for, in order of name."""
+        for name in sorted(self.environment.sources):
+            yield asked(name, self.recipes[name].source, self.environment.sources[name] or SourceChange())
+
+    def options(self, component: str) -> dict[str, str]:
+        """Give a component's CMake options: the recipe's, then the environment's over them."""
+        cmake = self.recipes[component].cmake
+        return {**(cmake.options if cmake else {}), **self.environment.options.get(component, {})}
+
+
+def asked(name: str, base: RecipeSource, change: SourceChange) -> Source:
+    """Lay an environment's changes over a recipe's source."""
+    over = {
+        key: value
+        for key in ("include", "exclude", "strip", "modes")
+        if (value := getattr(change, key)) is not None
+    }
+    plain = Taken(include=base.include, exclude=base.exclude, strip=base.strip, modes=base.modes)
+    origins = base.origins if change.origins is None else change.origins
+    return Source(
+        name=name,
+        ref=change.ref or base.ref,
+        origins=(*origins, *change.also),
+        taken=plain.model_copy(update=over),
+        submodules=base.submodules if change.submodules is None else change.submodules,
+    )

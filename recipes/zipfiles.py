@@ -1,0 +1,73 @@
+"""Zip archives (wheels among them) as entries, in the order of their central directory.
+
+Names, modes and sizes come from the central directory (APPNOTE 4.4); `zipfile` checks that the members'
+own headers agree on the name, that no more than the declared size comes out, and the CRC.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from recipes import files, tree
+from recipes.errors import IntegrityError
+from recipes.members import LONGEST_METADATA, Limits, Tally, clean, damage, is_top, refuse
+
+SUFFIXES = (".zip", ".whl")
+
+_ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE 4.4.4
+_UNIX = (3, 19)  # "version made by" of Unix and macOS: only their attributes hold a mode, APPNOTE 4.4.2
+
+
+def entries(archive: Path, name: str, limits: Limits) -> Iterator[tree.Entry]:
+    """Yield the files and links of a zip archive; `name` names it in messages.
+
+    Raises IntegrityError for damage, past a limit (by the declared sizes, before anything is unpacked),
+    and for members that are not allowed; damage inside a file shows when its chunks are read.
+    """
+    with damage(name):
+        opened = zipfile.ZipFile(archive)
+    with opened:
+        infos = opened.infolist()
+        tally = Tally(name, limits)
+        tally.add_members(len(infos))
+        tally.add_bytes(sum(info.file_size for info in infos))
+        for info in infos:
+            entry = _entry(opened, info, name)
+            if entry is not None:
+                yield entry
+
+
+def _entry(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> tree.Entry | None:
+    mode = info.external_attr >> 16 if info.create_system in _UNIX else 0
+    kind = stat.S_IFMT(mode)
+    directory = info.is_dir() or kind == stat.S_IFDIR
+    if directory and is_top(info.filename):
+        return None
+    path = clean(info.filename, name)
+    if info.flag_bits & _ENCRYPTED:
+        refuse(name, path, "encrypted")
+    if directory:
+        return None
+    if kind == stat.S_IFLNK:
+        return _link(opened, info, path, name)
+    if kind not in (0, stat.S_IFREG):
+        refuse(name, path, f"mode {mode:o}")
+    chunks = _chunks(opened, info, name)
+    return tree.Entry(path, "file", size=info.file_size, executable=bool(mode & 0o100), chunks=chunks)
+
+
+def _link(opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: str, name: str) -> tree.Entry:
+    if info.file_size > LONGEST_METADATA:
+        raise IntegrityError(f"{name} has a symbolic link of {info.file_size} bytes\n  name  {path!r}")
+    target = tree.to_text(b"".join(_chunks(opened, info, name)))
+    tree.check_target(path, target, name)
+    return tree.Entry(path, "symlink", target=target)
+
+
+def _chunks(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
+    with damage(name), opened.open(info) as member:
+        while chunk := member.read(files.PIECE):
+            yield chunk
