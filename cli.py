@@ -205,6 +205,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build a variant from its lock, check it, and link it as result-VARIANT."""
+    from recipes import storegc
+
     run: Run = ctx.obj
     planned = run.plan(variant, target, platform)
     store = run.store()
@@ -213,7 +215,7 @@ def build(
         run.realiser(origin, offline=offline, jobs=jobs).realise(planned)
     info = store.info(planned.target)
     link = run.project().link(_result_name(planned, target), store.path(planned.target))
-    store.add_root(link)
+    storegc.add_root(store, link)
     if there:
         run.report.line("nothing to do: it is built")
     path = store.path(planned.target)
@@ -234,24 +236,33 @@ def store_path(
 
 
 @store_app.command("check")
-def store_check(ctx: typer.Context, as_json: Json = False) -> None:
+def store_check(
+    ctx: typer.Context,
+    remove: Annotated[bool, typer.Option("--remove", help="Take what is damaged out.")] = False,
+    as_json: Json = False,
+) -> None:
     """Hash everything in the store again, and say what is not as it was added."""
+    from recipes import storecheck
     from recipes.errors import IntegrityError
 
     run: Run = ctx.obj
     store = run.store()
     with run.report.task("checking the store", "paths") as task:
-        problems = store.check(task)
+        problems = storecheck.check(store, task)
     if as_json:
         rows = [{"path": one.name, "problem": one.what} for one in problems]
         run.report.result(json.dumps(rows, indent=2))
-    if problems:
-        lines = [f"{one.name}: {one.what}" for one in problems]
+    if problems and remove:
+        storecheck.remove(store, problems)
+        run.report.line(f"removed {len(problems)} damaged entries; the next build brings them back")
+    elif problems:
+        lines = [f"  {one.name}: {one.what}" for one in problems]
         raise IntegrityError(
-            "\n".join([f"the store is damaged: {len(problems)} problems", *(f"  {one}" for one in lines)]),
-            hint="`recipes store check --repair` removes them; the next build brings them back",
+            "\n".join([f"the store is damaged in {len(problems)} places", *lines]),
+            hint="`recipes store check --remove` takes them out; the next build brings them back",
         )
-    run.report.line(f"{store.root} is clean")
+    else:
+        run.report.line(f"{store.root} is clean")
 
 
 @store_app.command("gc")
@@ -260,8 +271,10 @@ def store_gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only say what.")] = False,
 ) -> None:
     """Remove everything that no result-VARIANT link needs."""
+    from recipes import storegc
+
     run: Run = ctx.obj
-    removed = run.store().gc((), dry_run=dry_run)
+    removed = storegc.gc(run.store(), dry_run=dry_run)
     for one in removed:
         run.report.detail(f"{one.name}  {one.bytes / 1e6:.1f} MB")
     total = sum(one.bytes for one in removed) / 1e6

@@ -107,6 +107,7 @@ def download(
 ) -> None:
     """Bring what a URL names to `dest`, unless it is there; `sha256` is in hex, `size` and `limit` in bytes.
 
+    Makes the directory of `dest`, and beside it `NAME.lock`, which stays, and `NAME.part` for the while.
     Several processes may ask for one file at once: one downloads, the others wait. `tick` is told how many
     bytes are there and how many there will be. Raises IntegrityError for bytes that are not of the hash or
     the size, or longer than allowed, FetchError where the URL gives nothing; then what has arrived is kept.
@@ -115,6 +116,7 @@ def download(
 
     wanted = _Wanted(url, sha256.lower(), size, limit, settings, tick)
     part = dest.with_name(f"{dest.name}.part")
+    dest.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{dest}.lock"):
         if dest.is_file() and _sha256(dest) == wanted.sha256:
             return

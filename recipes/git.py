@@ -42,6 +42,7 @@ PATIENCE = 4  # times `timeout`: how long a host that has answered once may be s
 ALL_OF_IT = 0x7FFFFFFF  # git's own number for a history without an end, `INFINITE_DEPTH`
 _REMOTE = "recipes"  # a name in the configuration of one command; nobody's own configuration has it
 
+_EVERYTHING = ["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]  # into a repository thrown away after
 _PROGRESS = re.compile(r"Receiving objects:.*\((\d+)/(\d+)\)")
 
 
@@ -208,7 +209,7 @@ class Git:
         self._reach(url)
         refusal = self._pull(url, [commit], tick, depth=1, blobs=blobs)
         wider = [[name] for name in giturls.full_names(ref)] if ref else []
-        for names in [*wider, ["refs/heads/*", "refs/tags/*"]]:
+        for names in [*wider, _EVERYTHING]:
             if arrived():
                 return
             if refusal is not None and gitsays.ABSENT in refusal:

@@ -42,8 +42,10 @@ def is_death(reason: str | None) -> bool:
 
 
 def reason(text: str) -> str:
-    """Pick the line that says most from what git said: the last `fatal:` that adds something."""
+    """Pick the line that says most from what git said: a broken transfer, else the last `fatal:` that adds something."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if not _ECHO.match(line)]
-    telling = [line for line in lines if line.startswith("fatal: ")] or lines or ["nothing"]
-    said = shown(telling[-1].removeprefix("fatal: ").rstrip("."))
-    return "".join(letter for letter in said if letter.isprintable())  # a server's words, no terminal codes
+    broken = [line for line in lines if "RPC failed" in line]
+    fatal = [line for line in lines if line.startswith("fatal: ")]
+    said = (broken or fatal or lines or ["nothing"])[-1].removeprefix("fatal: ").removeprefix("error: ")
+    # These may be a server's words: no terminal codes
+    return "".join(letter for letter in shown(said).rstrip(".") if letter.isprintable())

@@ -23,7 +23,7 @@ from unearth.fetchers import Fetcher, PyPIClient
 from recipes.errors import FetchError, IntegrityError
 from recipes.pipconfig import IndexSettings
 
-LARGEST = 64 << 20  # bytes of a page; the longest of the public index has about 30 MB
+LARGEST = 64 << 20  # bytes of a page, unpacked: far more than any project needs
 SLOWEST = 12  # times the client's timeout: how long a page may take in all
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"

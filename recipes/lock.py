@@ -16,17 +16,18 @@ import yaml
 
 from recipes import hashes, located
 from recipes.errors import LockError
-from recipes.located import Strict
+from recipes.located import Strict, misplaced
 from recipes.origins import Origin, PypiOrigin
 from recipes.origins import Path as TreePath
 from recipes.spec import Modes, Source, Taken
 
 VERSION = 1
+_ID = re.compile("[0-9a-f]{40}")
 HEADER = "# Written by `recipes lock`; do not edit. docs/lock-format.md says what it holds.\n"
 
 
 def _object_id(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{40}", text):
+    if not _ID.fullmatch(text):
         raise ValueError("a git object id is 40 lower-case hexadecimal digits")
     return text
 
@@ -38,8 +39,12 @@ def _sri(text: str) -> str:
 
 
 def _date(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a date names its time zone")
+    try:
+        zone = datetime.fromisoformat(text).tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        raise ValueError("a date is written as in ISO 8601, with its time zone")
     return text
 
 
@@ -65,6 +70,13 @@ class LockedSource(Strict):
     hash: Annotated[str, pydantic.AfterValidator(_sri)]
     origins: tuple[Origin, ...] = pydantic.Field(min_length=1)
 
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> LockedSource:
+        for at, one in enumerate(self.origins):
+            if isinstance(one, PypiOrigin) and one.sha256 is None:
+                raise misplaced("`sha256` is missing", "origins", at)
+        return self
+
     @property
     def taken(self) -> Taken:
         """The part of the tree that is taken."""
@@ -80,10 +92,10 @@ class Lock(Strict):
     @pydantic.model_validator(mode="after")
     def _whole(self) -> Lock:
         for name in self.sources:
-            if name.split("/")[0] not in self.sources:
-                raise ValueError(f"the parent of `{name}` is missing")
             if any(part in ("", ".", "..") for part in name.split("/")):
-                raise ValueError(f"`{name}` is not the name of a source")
+                raise misplaced("not the name of a source", "sources", name)
+            if name.split("/")[0] not in self.sources:
+                raise misplaced("a submodule of what is not locked", "sources", name)
         return self
 
     def of(self, component: str) -> dict[str, LockedSource]:
@@ -103,19 +115,32 @@ class Lock(Strict):
 def parse(text: bytes, file: str) -> Lock:
     """Read a lock. Raises LockError: not YAML, another format, or not what a lock holds."""
     found = located.read(text, file, LockError)
-    version = found.value.get("version") if isinstance(found.value, dict) else None
-    if version is not None and version != str(VERSION):
-        raise LockError(
-            f"{file} has another format\n  expected  version: {VERSION}\n  actual    version: {version}",
-            hint="it was written by a newer tvm-recipes; install that, or lock again: `recipes lock`",
-        )
-    values = {**found.value, "version": VERSION} if version else found.value
+    values = found.value
+    if isinstance(values, dict):
+        _check_version(values.get("version"), found)
+        values = {**values, "version": VERSION}
     try:
         return located.check(located.Located(file, values, found.marks), Lock, LockError)
     except LockError as wrong:
-        raise LockError(
-            wrong.message, hint=f"see what changed: `git log -p {file}`; lock again: `recipes lock`"
-        ) from wrong
+        raise LockError(wrong.message, hint=_again(file)) from wrong
+
+
+def _check_version(version: Any, found: located.Located) -> None:
+    if version == str(VERSION):
+        return
+    shown = f"version: {version}" if isinstance(version, str) else "no version"
+    newer = isinstance(version, str) and version.isdecimal() and int(version[:9]) > VERSION
+    raise LockError(
+        f"{found.where(('version',))}: another format of lock\n"
+        f"  expected  version: {VERSION}\n  actual    {shown}",
+        hint="it was written by a newer tvm-recipes; install that, or lock again: `recipes lock`"
+        if newer
+        else _again(found.file),
+    )
+
+
+def _again(file: str) -> str:
+    return f"see what changed: `git log -p {file}`; lock again: `recipes lock`"
 
 
 def render(lock: Lock) -> str:
@@ -146,6 +171,8 @@ def _source(lock: Lock, asked: Source) -> Iterator[str]:
         return
     if locked.ref != asked.ref:
         yield f"source `{asked.name}` asks for ref `{asked.ref}`, the lock answers `{locked.ref}`"
+    elif locked.commit not in (None, asked.ref) and _ID.fullmatch(asked.ref):
+        yield f"source `{asked.name}` asks for commit {asked.ref}, the lock answers {locked.commit}"
     yield from _taken(asked.name, asked.taken, locked)
     if len(asked.origins) != len(locked.origins) or not all(map(_answers, locked.origins, asked.origins)):
         yield f"source `{asked.name}` has other origins than its lock"

@@ -25,13 +25,15 @@ def lock(project: Project, variants: Sequence[str], names: Sequence[str], fetche
     Whatever can be resolved is written; then the first failure is raised, if there was one.
     """
     failures: list[RecipesError] = []
-    for variant in variants:
-        specs = project.specs(variant)
+    all_specs = [project.specs(variant) for variant in variants]
+    for specs in all_specs:
         _known(specs, names)
-        if not names or TOOLCHAIN in names:
-            failures += _toolchain(project, specs, fetcher)
-        if not names or set(names) - {TOOLCHAIN}:
-            failures += _sources(project, specs, frozenset(names) or None, fetcher)
+    with fetcher.store.using():
+        for specs in all_specs:
+            if not names or TOOLCHAIN in names:
+                failures += _toolchain(project, specs, fetcher)
+            if not names or set(names) - {TOOLCHAIN}:
+                failures += _sources(project, specs, frozenset(names) or None, fetcher)
     if failures:
         told = list(dict.fromkeys(one.message for one in failures))
         raise FetchError(

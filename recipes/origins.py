@@ -68,7 +68,7 @@ class PypiOrigin(Strict):
     """
 
     pypi: str
-    version: str
+    version: Annotated[str, pydantic.Field(json_schema_extra={"type": ["string", "number"]})]
     file: str
     sha256: Sha256 | None = None
     path: Path | None = None

@@ -30,6 +30,8 @@ _PIPE = 1 << 20  # bytes: Linux lets a pipe without privileges hold no more
 
 File: TypeAlias = "IO[bytes] | int"
 
+_live: set[int] = set()  # the leaders of the groups under way
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -119,12 +121,20 @@ def replace(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
         signal.signal(signal.SIGPIPE, ignored)
 
 
+def kill_all() -> None:
+    """End every group under way at once: for a program that is itself about to end."""
+    for leader in list(_live):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+
+
 @contextmanager
 def _group(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: File, stdout: File, stderr: File
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process; when the block is left, it is reaped and all of its group is gone."""
     process = _start(argv, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    _live.add(process.pid)
     try:
         yield process
     except BaseException:
@@ -135,6 +145,7 @@ def _group(
     finally:
         _signal(process, signal.SIGKILL)
         process.wait()
+        _live.discard(process.pid)
         _close(process)
 
 
@@ -144,7 +155,7 @@ def _start(
     try:
         return subprocess.Popen(
             list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr,
-            start_new_session=True, bufsize=0,
+            start_new_session=True, bufsize=0, umask=0o022,
         )  # fmt: skip
     except FileNotFoundError as error:
         if error.filename != argv[0]:  # then it is the working directory that is missing

@@ -11,7 +11,7 @@ from recipes.errors import LockError, SpecError, UsageError
 from recipes.located import Located, Place
 from recipes.lock import Lock
 from recipes.requirements import Requirements
-from recipes.spec import NAME, Environment, Recipe, Specs
+from recipes.spec import NAME, Environment, Recipe, Specs, unfilled
 
 # `extends:` merges these key by key, that many levels deep: by source and field, by component and option
 _MERGED = {"sources": 2, "options": 2}
@@ -25,7 +25,8 @@ class Project:
 
     def variants(self) -> list[str]:
         """Name the variants: one file each in environments/."""
-        return sorted(path.stem for path in (self.root / "environments").glob("*.yaml"))
+        # `.#NAME.yaml` is an editor's
+        return sorted(path.stem for path in (self.root / "environments").glob("[!.]*.yaml"))
 
     def specs(self, variant: str) -> Specs:
         """Read and check a variant's environment and every recipe it names.
@@ -45,10 +46,11 @@ class Project:
 
     def _environment(self, variant: str, extending: tuple[str, ...]) -> Located:
         path = self.root / "environments" / f"{variant}.yaml"
-        if not NAME.fullmatch(variant) or not path.is_file():
+        if variant not in self.variants():
             near = located.nearest(variant, self.variants())
             raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
         found = self._read(path, SpecError)
+        _check_name(found.file, variant)
         base = found.value.get("extends") if isinstance(found.value, dict) else None
         if not isinstance(base, str):
             return found
@@ -66,6 +68,7 @@ class Project:
 
     def _recipe(self, name: str) -> Recipe:
         found = self._read(self.root / "recipes/components" / name / "recipe.yaml", SpecError)
+        _check_name(found.file, name)
         recipe = located.check(found, Recipe, SpecError)
         for at, one in enumerate(recipe.inputs):
             if one not in self._components():
@@ -76,12 +79,17 @@ class Project:
         return recipe
 
     def _files(self, recipes: dict[str, Recipe]) -> dict[str, bytes]:
-        base = self.root / "recipes/components"
-        return {
-            f"{name}/{recipe.check}": (base / name / recipe.check).read_bytes()
-            for name, recipe in recipes.items()
-            if recipe.check
-        }
+        named = [f"{name}/{recipe.check}" for name, recipe in recipes.items() if recipe.check]
+        return {name: self._program(self.root / "recipes/components" / name) for name in named}
+
+    def _program(self, path: Path) -> bytes:
+        text = path.read_bytes()
+        try:
+            text.decode()
+        except UnicodeDecodeError as wrong:
+            line = text.count(b"\n", 0, wrong.start) + 1
+            raise SpecError(f"{path.relative_to(self.root)}:{line}: not UTF-8") from wrong
+        return text
 
     def _read(self, path: Path, error: type[SpecError | LockError]) -> Located:
         return located.read(path.read_bytes(), path.relative_to(self.root).as_posix(), error)
@@ -148,6 +156,11 @@ def find(start: Path) -> Project:
     )
 
 
+def _check_name(file: str, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise SpecError(f"{file}: `{name}` is not a name: lower-case letters and digits, joined by `-._`")
+
+
 def _check_names(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
     named: list[tuple[Place, str]] = [(("target",), environment.target)]
     named += [(("sources", name), name) for name in environment.sources]
@@ -157,14 +170,32 @@ def _check_names(found: Located, environment: Environment, recipes: dict[str, Re
             near = located.nearest(name, recipes)
             raise SpecError(f"{found.where(place)}: {located.dotted(place)}: no component `{name}`{near}")
     _check_closure(found, environment, recipes)
+    _check_options(found, environment, recipes)
 
 
 def _check_closure(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
-    for name in (environment.target, *environment.sources):
-        for needed in (name, *recipes[name].inputs):
-            if needed not in environment.sources:
-                where = found.where(("sources",))
-                raise SpecError(f"{where}: sources: `{needed}` is missing, and `{name}` is built from it")
+    where, known = found.where(("sources",)), environment.sources
+    if environment.target not in known:
+        near = located.nearest(environment.target, known)
+        raise SpecError(
+            f"{found.where(('target',))}: target: `{environment.target}` is not among the sources{near}"
+        )
+    for name in known:
+        for needed in recipes[name].inputs:
+            if needed not in known:
+                raise SpecError(f"{where}: sources: `{needed}` is missing, and `{name}` is built with it")
+
+
+def _check_options(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
+    for component, options in environment.options.items():
+        for name, value in options.items():
+            place = ("options", component, name)
+            if recipes[component].cmake is None:
+                wrong: str | None = f"nothing is built of `{component}`"
+            else:
+                wrong = unfilled(value, recipes[component].inputs)
+            if wrong:
+                raise SpecError(f"{found.where(place)}: {located.dotted(place)}: {wrong}")
 
 
 def _check_cycles(recipes: dict[str, Recipe]) -> None:

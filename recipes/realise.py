@@ -51,18 +51,19 @@ class Realiser:
 
         Raises FetchError, IntegrityError, SandboxError, BuildError.
         """
-        builds = self._missing_builds(plan)
-        if builds:
-            self.fetch(plan, sorted({need for name in builds for need in plan.inputs(name)}))
-            self._build_all(plan, builds)
-        return self.store.info(plan.target)
+        with self.store.using(lambda: self.report.line("waiting for `recipes store gc`")):
+            builds = self._missing_builds(plan)
+            if builds:
+                self.fetch(plan, sorted({need for name in builds for need in plan.inputs(name)}))
+                self._build_all(plan, builds)
+            return self.store.info(plan.target)
 
     def fetch(self, plan: Plan, names: list[str]) -> None:
         """Bring the sources and wheels among these store paths in."""
         nodes = {name: plan.derivations[name] for name in names}
         wheels = {name: one for name, one in nodes.items() if isinstance(one, UnpackedWheel)}
         sources = {name: one for name, one in nodes.items() if isinstance(one, SourceTree)}
-        with ThreadPoolExecutor(2) as pool:
+        with self.store.using(), ThreadPoolExecutor(2) as pool:
             both = [pool.submit(self.fetcher.wheels, wheels), pool.submit(self.fetcher.sources, sources)]
         for one in both:
             one.result()

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from recipes.errors import RecipesError
 
@@ -46,7 +46,7 @@ class Report:
     def result(self, text: str) -> None:
         """Print what the command was asked for."""
         with self._lock:
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(f"{_encodable(text, sys.stdout)}\n")
             sys.stdout.flush()
 
     def line(self, text: str) -> None:
@@ -70,9 +70,11 @@ class Report:
     def _write(self, text: str) -> None:
         with self._lock:
             if self._progress is not None:
-                self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                self._progress.console.print(
+                    _encodable(text, sys.stderr), markup=False, highlight=False, soft_wrap=True
+                )
                 return
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{_encodable(text, sys.stderr)}\n")
             sys.stderr.flush()
 
     @contextmanager
@@ -166,6 +168,12 @@ class _Lines:
         took = time.monotonic() - self.begun
         if took >= _MOMENT:
             self.report.line(f"{self.text}: done in {_clock(took)}")
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    # a name that is not UTF-8, or `→` where the locale has none, must not end a command
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _far(done: int, total: int | None, unit: str) -> str:

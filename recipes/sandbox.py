@@ -128,20 +128,21 @@ bind() { # SOURCE TARGET ro|rw
         : > "$root$2"
     fi
     mount --rbind "$1" "$root$2"
-    restrict "$2" "$3"
+    restrict "$root$2" "$3"
+    while read -r _ _ _ _ point _; do
+        case $point in *\\\\*) point=$(unescape "$point"); point=${point%.} ;; esac
+        case $point in "$root$2"/*) restrict "$point" "$3" ;; esac
+    done < /proc/self/mountinfo
 }
 
-restrict() { # TARGET ro|rw: this mount and those below it
-    while read -r _ _ _ _ point _; do
-        case $point in *\\\\*) point=$(printf '%b.' "$point"); point=${point%.} ;; esac
-        case $point in
-            "$root$1" | "$root$1"/*)
-                flags=remount,bind,$2,nosuid,nodev
-                # a user namespace may not clear a flag of the host's mount, as leaving it out would
-                mount -o "$flags" "$point" 2> /dev/null || mount -o "$flags,noexec" "$point"
-                ;;
-        esac
-    done < /proc/self/mountinfo
+restrict() { # MOUNT ro|rw
+    # a user namespace may not clear noexec where the host has set it, as leaving it out would
+    mount -o "remount,bind,$2,nosuid,nodev" "$1" 2> /dev/null ||
+        mount -o "remount,bind,$2,nosuid,nodev,noexec" "$1"
+}
+
+unescape() { # MOUNT: undo the kernel's `\\040`; not with %b, which takes `\\0401` for one character
+    printf "$(printf %s. "$1" | sed 's/%/%%/g')"
 }
 
 link() { # TARGET PATH

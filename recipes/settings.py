@@ -18,8 +18,14 @@ from recipes.errors import SpecError, UsageError
 from recipes.located import Strict
 
 
+def _place(text: str) -> str:
+    if not text.startswith(("/", "~/")):
+        raise ValueError("a path begins with `/` or `~/`")
+    return text
+
+
 class _Config(Strict):
-    store: str | None = None
+    store: Annotated[str, pydantic.AfterValidator(_place)] | None = None
     mirrors: dict[str, str] = pydantic.Field(default_factory=dict)
     timeout: Annotated[float, pydantic.Field(gt=0, le=600)] | None = None
 
@@ -45,19 +51,35 @@ def load(environ: Mapping[str, str], store: Path | None) -> Settings:
     """Read the settings; `store` (from the command line) wins over RECIPES_STORE and the file.
 
     RECIPES_MIRROR holds `PREFIX=REPLACEMENT` pairs with white space between them. Raises SpecError for
-    a wrong file, UsageError for a wrong variable.
+    a wrong file, UsageError for a wrong variable and where nothing says where the store is.
     """
-    home = Path(environ.get("HOME") or "/")
-    config = _config(Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "tvm-recipes/config.yaml")
-    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    place = _user_directory(environ, "XDG_CONFIG_HOME", ".config")
+    config = _config(place / "config.yaml" if place else None)
     named = environ.get("RECIPES_STORE") or config.store
-    where = store or (Path(named).expanduser() if named else cache / "tvm-recipes")
+    cache = _user_directory(environ, "XDG_CACHE_HOME", ".cache")
+    where = store or (_expanded(named, environ) if named else cache)
+    if where is None:
+        raise UsageError(
+            "no place for the store: HOME is not set", hint="name one with `--store DIR` or RECIPES_STORE"
+        )
     mirrors = {**config.mirrors, **dict(map(_pair, environ.get("RECIPES_MIRROR", "").split()))}
     return Settings(where.absolute(), mirrors, config.timeout or Settings.timeout)
 
 
-def _config(path: Path) -> _Config:
-    if not path.is_file():
+def _user_directory(environ: Mapping[str, str], variable: str, below_home: str) -> Path | None:
+    named, home = environ.get(variable, ""), environ.get("HOME", "")
+    # the XDG Base Directory Specification: a relative path is invalid, and to be ignored
+    base = Path(named) if named.startswith("/") else Path(home) / below_home if home else None
+    return base / "tvm-recipes" if base else None
+
+
+def _expanded(text: str, environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME", "")
+    return Path(home) / text[2:] if home and text.startswith("~/") else Path(text)
+
+
+def _config(path: Path | None) -> _Config:
+    if path is None or not path.is_file():
         return _Config()
     found = located.read(path.read_bytes(), str(path), SpecError)
     return located.check(found, _Config, SpecError) if found.value is not None else _Config()

@@ -8,13 +8,13 @@ recipes, with every name resolved.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 
-from recipes.located import Strict
+from recipes.located import Strict, misplaced, nearest
 from recipes.origins import Origin
 from recipes.origins import Path as TreePath
 from recipes.tree import Filter
@@ -25,10 +25,24 @@ Platform: TypeAlias = Literal["linux-64", "linux-aarch64"]
 Modes: TypeAlias = Literal["git", "plain"]
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_FILLED = re.compile(r"(?<!\$)\{([a-z0-9][a-z0-9._-]*)\}")  # `{fp16}`, and not CMake's `${variable}`
+_NO_REF = re.compile(r"^[-/]|[\s~^:?*\[\\]|\.\.|//|@\{|[/.]$")  # what git-check-ref-format(1) refuses
+
+
+def _ref(text: str) -> str:
+    if _NO_REF.search(text):
+        raise ValueError("not a name that git allows a branch or a tag to have")
+    return text
+
+
+def _output(text: str) -> str:
+    if not text.startswith(("src/", "build/")):
+        raise ValueError("an output is found below `src/` or `build/`")
+    return text
 
 
 def _option(text: str) -> str:
-    if "\n" in text or "\0" in text:
+    if "\n" in text:
         raise ValueError("a CMake option's value is one line")
     return text
 
@@ -50,6 +64,16 @@ def _requirement(text: str) -> str:
         raise ValueError(f"a toolchain requirement has a name and versions only: `{text}`")
     return text
 
+
+# Editors read `1.10` as a number and `OFF` as a truth value, and the engine reads text: a schema allows both
+_OR_NUMBER = {"type": ["string", "number"]}
+Ref: TypeAlias = Annotated[
+    str,
+    pydantic.Field(
+        min_length=1, description="a branch, a tag or a full commit id", json_schema_extra=_OR_NUMBER
+    ),
+    pydantic.AfterValidator(_ref),
+]
 
 Options: TypeAlias = Annotated[
     dict[
@@ -90,7 +114,7 @@ class RecipeSource(Taken):
     """Where a component's source comes from unless the environment says otherwise."""
 
     origins: tuple[Origin, ...] = pydantic.Field(min_length=1)
-    ref: str = pydantic.Field(min_length=1, description="a branch, a tag or a full commit id")
+    ref: Ref
     submodules: dict[TreePath, Submodule] = pydantic.Field(default_factory=dict)
 
 
@@ -100,9 +124,9 @@ class SourceChange(Strict):
     `also` adds origins behind the recipe's own; `why` is for people.
     """
 
-    ref: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    ref: Ref | None = None
     why: str | None = None
-    origins: tuple[Origin, ...] | None = None
+    origins: Annotated[tuple[Origin, ...], pydantic.Field(min_length=1)] | None = None
     also: tuple[Origin, ...] = ()
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
@@ -131,21 +155,35 @@ class Recipe(Strict):
     source: RecipeSource
     inputs: tuple[str, ...] = ()
     cmake: CMake | None = None
-    outputs: dict[TreePath, TreePath] = pydantic.Field(default_factory=dict)
+    outputs: dict[TreePath, Annotated[TreePath, pydantic.AfterValidator(_output)]] = pydantic.Field(
+        default_factory=dict
+    )
     check: TreePath | None = None
 
     @pydantic.model_validator(mode="after")
     def _whole(self) -> Recipe:
         if (self.cmake is None) != (not self.outputs):
-            raise ValueError("`cmake` and `outputs` go together: what is built, and what of it is kept")
-        for place in self.outputs.values():
-            if not place.startswith(("src/", "build/")):
-                raise ValueError(f"an output is found below `src/` or `build/`, not at `{place}`")
+            given = "cmake" if self.cmake else "outputs"
+            raise misplaced("`cmake` and `outputs` go together: what is built, and what of it is kept", given)
+        for name, value in self.cmake.options.items() if self.cmake else ():
+            if wrong := unfilled(value, self.inputs):
+                raise misplaced(wrong, "cmake", "options", name)
         return self
+
+
+def unfilled(value: str, inputs: Sequence[str]) -> str | None:
+    """Say what is wrong with an option's value that names what is not an input; None for nothing."""
+    for name in _FILLED.findall(value):
+        if name not in inputs:
+            return f"`{{{name}}}` is not one of the inputs{nearest(name, inputs)}"
+    return None
 
 
 class Environment(Strict):
     """One variant of TVM: what is built, from which refs, with which toolchain, on which platforms."""
+
+    # one that extends another may leave out what the other says, and a schema sees one file
+    model_config = pydantic.ConfigDict(json_schema_extra={"required": ["summary"]})
 
     summary: str
     extends: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,16 @@ def check(store: Store, tick: Callable[[int, int], None] = lambda _done, _all: N
         problems += _look(store, name) if is_name(name) else _archive(store, name)
     tick(len(names) + len(archives), len(names) + len(archives))
     return problems
+
+
+def remove(store: Store, problems: Iterable[Problem]) -> None:
+    """Take damaged entries and archives out, so that the next build brings them back."""
+    for one in problems:
+        if is_name(one.name):
+            with store.lock(one.name):
+                store.forget(one.name)
+        elif one.name.startswith("archives/"):
+            (store.root / one.name).unlink(missing_ok=True)
 
 
 def _look(store: Store, name: str) -> list[Problem]:

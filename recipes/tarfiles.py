@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import itertools
 import lzma
 import tarfile
 from collections.abc import Iterator
@@ -100,10 +101,9 @@ class _Tar:
         self._links += 1
         if self._links > _LINKS:
             raise IntegrityError(f"{self._name} has more hard links than are read\n  limit  {_LINKS}")
-        for number, (stream, info) in enumerate(self._members()):
-            if number == seen.number:
-                yield from stream.pieces(info.size)
-                return
+        rest = itertools.islice(self._members(), seen.number, None)
+        stream, info = next(rest)
+        yield from stream.pieces(info.size)
 
 
 def _file(path: str, seen: _Seen, chunks: Iterator[bytes]) -> tree.Entry:

@@ -46,7 +46,7 @@ class HttpSettings:
 def redacted(url: str) -> str:
     """Write a URL for people: credentials before the host and values in the query are left out."""
     # the second form is a password with a `/` in it that should have been %2F
-    without_user = re.sub(r"(?<=//)(?:[^/?#]*|[^/?#:\[@]*:(?!\d*/)[^@]*)@", "***@", url)
+    without_user = re.sub(r"(?<!/)//(?:[^/?#]*|[^/?#:\[@]*:(?!\d*/)[^@]*)@", "//***@", url)
     return re.sub(r"(?<=[?&])([^=&#]*)=[^&#]*", r"\1=***", without_user)
 
 

@@ -43,7 +43,7 @@ def entries(archive: Path, name: str, limits: Limits) -> Iterator[tree.Entry]:
 def _entry(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> tree.Entry | None:
     mode = info.external_attr >> 16 if info.create_system in _UNIX else 0
     kind = stat.S_IFMT(mode)
-    directory = info.is_dir() or kind == stat.S_IFDIR
+    directory = info.filename.endswith("/") or kind == stat.S_IFDIR
     if directory and is_top(info.filename):
         return None
     path = clean(info.filename, name)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes import files, hashes
@@ -109,6 +109,7 @@ def test_a_file_that_is_not_of_its_size(size: int) -> None:
         hashes.nar_hash(File(size, [b"1", b"23"]))
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=40), st.lists(st.integers(0, 40)))
 def test_how_a_file_is_cut_into_chunks_does_not_matter(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(data)]
@@ -144,6 +145,7 @@ def test_store_hash() -> None:
     assert hashes.store_hash("a derivation") == "q3ckfjr5r440n2ryasf423yqaks3wlf2"
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(alphabet=st.characters(codec="utf-8")))
 def test_store_hash_is_a_name(text: str) -> None:
     found = hashes.store_hash(text)

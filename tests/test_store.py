@@ -313,7 +313,7 @@ DAMAGES: list[tuple[Callable[[Store], object], str, str]] = [
             '{"name": 1, "nar_hash": "", "kind": "", "nar_size": 1}'
         ),
         NAME,
-        "the info of store path `{name}` is damaged\n  file   {info}\n  error  name Input should be a valid string",
+        "the info of store path `{name}` is damaged\n  file   {info}\n  error  name Input should be a *",
     ),
     (rename_info, NAME, "its info is for another entry\n  expected  {name}\n  actual    " + OTHER),
     (
@@ -325,6 +325,16 @@ DAMAGES: list[tuple[Callable[[Store], object], str, str]] = [
         lambda store: store.archive("b" * 64).write_bytes(b""),
         f"archives/{'b' * 64}",
         f"its bytes have another SHA-256\n  expected  {'b' * 64}\n  actual    {EMPTY}",
+    ),
+    (
+        lambda store: store.archive("b" * 64).mkdir(),
+        f"archives/{'b' * 64}",
+        "cannot be read: Is a directory",
+    ),
+    (
+        lambda store: store.info_path(NAME).rename(store.root / "old") and store.info_path(NAME).mkdir(),  # type: ignore[func-returns-value]
+        NAME,
+        "cannot be read: Is a directory\n  path  {info}",
     ),
     (
         lambda store: (store.root / "paths").chmod(0o777),
@@ -353,7 +363,7 @@ def test_check_finds(store: Store, damage: Callable[[Store], object], name: str,
         assert problem.what.startswith(expected[:-1])
     else:
         assert problem.what == expected
-    if name == NAME:
+    if name == NAME and not store.info_path(NAME).is_dir():
         with store.lock(NAME):
             store.forget(NAME)
         add(store, OTHER)
@@ -540,6 +550,12 @@ def test_a_read_only_store_can_be_read(store: Store) -> None:
     out = ended("read_only", store.root, *in_mount_namespace(script, store.root))
     error = f"the store cannot be written to\n  store  {store.root}\n  error  Permission denied{HINT}\n"
     assert out == f"True False []\n1\n{error}"
+
+
+def test_a_store_below_a_file_is_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        Store(tmp_path / "file/store").has(NAME)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

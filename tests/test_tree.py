@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes import tree
@@ -171,6 +171,7 @@ def test_git_metadata(path: str, answer: bool) -> None:
     assert tree.is_git_metadata(path) is answer
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.binary())
 def test_any_bytes_can_be_a_name(raw: bytes) -> None:
     assert tree.to_bytes(tree.to_text(raw)) == raw
