@@ -72,14 +72,13 @@ class TreeWriter:
         """Write an entry to a place that `place` gave.
 
         Raises IntegrityError where something is there already, for a place below a file or a symbolic link,
-        and for a file that does not have the size it is said to have.
+        for a link to nothing, and for a file that does not have the size it is said to have.
         """
         self._make_parents(place)
         path = self.path(place)
         try:
             if entry.kind == "symlink":
-                os.symlink(tree.to_bytes(entry.target), path)
-                os.utime(path, ns=_TIMES, follow_symlinks=False)
+                self._write_link(path, entry)
             else:
                 self._write_file(path, entry)
         except FileExistsError:
@@ -100,6 +99,15 @@ class TreeWriter:
                 f"{self._origin} has a file that is not of its size\n  name      {entry.path!r}\n"
                 f"  expected  {entry.size} bytes\n  actual    {size} bytes"
             )
+
+    def _write_link(self, path: bytes, entry: tree.Entry) -> None:
+        if not entry.target or "\0" in entry.target:  # git and tar can hold one, no file system can
+            raise IntegrityError(
+                f"{self._origin} has a symbolic link that cannot be\n  link    {entry.path!r}\n"
+                f"  target  {entry.target!r}"
+            )
+        os.symlink(tree.to_bytes(entry.target), path)
+        os.utime(path, ns=_TIMES, follow_symlinks=False)
 
     def _make_parents(self, place: str) -> None:
         parent = place.rpartition("/")[0]

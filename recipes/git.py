@@ -42,6 +42,7 @@ PATIENCE = 4  # times `timeout`: how long a host that has answered once may be s
 ALL_OF_IT = 0x7FFFFFFF  # git's own number for a history without an end, `INFINITE_DEPTH`
 _REMOTE = "recipes"  # a name in the configuration of one command; nobody's own configuration has it
 
+_FETCH = ("git", "fetch", "--quiet", "--progress", "--no-tags", "--no-write-fetch-head", "--stdin")
 _EVERYTHING = ["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]  # into a repository thrown away after
 _PROGRESS = re.compile(r"Receiving objects:.*\((\d+)/(\d+)\)")
 
@@ -223,12 +224,8 @@ class Git:
     ) -> str | None:
         """Fetch ids or refs in one request; give the server's words where it refuses."""
         kept, log = self._kept(url), io.BytesIO()
-        argv = ["git", "fetch", "--quiet", "--progress", "--no-tags", "--no-write-fetch-head", "--stdin"]
-        argv += [
-            "--no-filter" if blobs else "--filter=blob:none",
-            *([f"--depth={depth}"] if depth else []),
-            _REMOTE,
-        ]
+        options = ["--no-filter" if blobs else "--filter=blob:none", *([f"--depth={depth}"] if depth else [])]
+        argv = [*_FETCH, *options, _REMOTE]
         with kept.fetching() as env, TemporaryFile(dir=kept.path) as asked:
             asked.write("".join(f"{want}\n" for want in wants).encode())
             asked.seek(0)

@@ -42,7 +42,7 @@ def is_death(reason: str | None) -> bool:
 
 
 def reason(text: str) -> str:
-    """Pick the line that says most from what git said: a broken transfer, else the last `fatal:` that adds something."""
+    """Pick the line that says most from what git said: a broken transfer, else the last telling `fatal:`."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if not _ECHO.match(line)]
     broken = [line for line in lines if "RPC failed" in line]
     fatal = [line for line in lines if line.startswith("fatal: ")]

@@ -82,8 +82,15 @@ def runtime(programs: Sequence[str], env: Mapping[str, str]) -> tuple[Bind, ...]
         )
     found = {SHELL, loader}
     for program in (SHELL, *programs):
-        found |= _libraries(loader, program, env)
+        if not _is_script(program):
+            found |= _libraries(loader, program, env)
     return tuple(Bind(str(Path(path).resolve()), path) for path in sorted(found))
+
+
+def _is_script(program: str) -> bool:
+    """Say whether a program is run by another one, and not by the loader: it is no ELF file."""
+    with Path(program).open("rb") as file:
+        return file.read(4) != b"\x7fELF"
 
 
 def _libraries(loader: str, program: str, env: Mapping[str, str]) -> set[str]:

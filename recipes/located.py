@@ -262,6 +262,7 @@ _EXPECTED = {
     "too_short": "at least one",
     "float_type": "a number",
     "float_parsing": "a number",
+    "int_parsing": "a whole number",
 }
 
 

@@ -17,7 +17,7 @@ import yaml
 from recipes import hashes, located
 from recipes.errors import LockError
 from recipes.located import Strict, misplaced
-from recipes.origins import Origin, PypiOrigin
+from recipes.origins import GitOrigin, Origin, PypiOrigin, below
 from recipes.origins import Path as TreePath
 from recipes.spec import Modes, Source, Taken
 
@@ -113,16 +113,22 @@ class Lock(Strict):
 
 
 def parse(text: bytes, file: str) -> Lock:
-    """Read a lock. Raises LockError: not YAML, another format, or not what a lock holds."""
+    """Read a lock. Raises LockError: not YAML, another format, cut off, or not what a lock holds."""
+    try:
+        return _checked(text, file)
+    except LockError as wrong:
+        raise LockError(wrong.message, hint=wrong.hint or _again(file)) from wrong
+
+
+def _checked(text: bytes, file: str) -> Lock:
+    if not text.endswith(b"\n"):
+        raise LockError(f"{file}: cut off: there is no newline at its end")
     found = located.read(text, file, LockError)
     values = found.value
     if isinstance(values, dict):
         _check_version(values.get("version"), found)
         values = {**values, "version": VERSION}
-    try:
-        return located.check(located.Located(file, values, found.marks), Lock, LockError)
-    except LockError as wrong:
-        raise LockError(wrong.message, hint=_again(file)) from wrong
+    return located.check(located.Located(file, values, found.marks), Lock, LockError)
 
 
 def _check_version(version: Any, found: located.Located) -> None:
@@ -135,7 +141,7 @@ def _check_version(version: Any, found: located.Located) -> None:
         f"  expected  version: {VERSION}\n  actual    {shown}",
         hint="it was written by a newer tvm-recipes; install that, or lock again: `recipes lock`"
         if newer
-        else _again(found.file),
+        else None,
     )
 
 
@@ -188,8 +194,10 @@ def _submodules(locked: Mapping[str, LockedSource], asked: Source) -> Iterator[s
             yield f"submodule `{name}` is locked, and no spec asks for it"
         else:
             yield from _taken(name, asked.submodules[path], locked[path])
+            carriers = [below(one, path) for one in asked.origins if not isinstance(one, GitOrigin)]
             have = locked[path].origins
-            if not all(any(_answers(one, more) for one in have) for more in asked.submodules[path].also):
+            wanted = (*carriers, *asked.submodules[path].also)
+            if not all(any(_answers(one, more) for one in have) for more in wanted):
                 yield f"submodule `{name}` has an origin that its lock does not name"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from recipes import lock as locks
 from recipes import requirements, resolve
@@ -16,6 +17,7 @@ from recipes.report import Report
 from recipes.requirements import Requirements
 from recipes.spec import Specs
 
+_T = TypeVar("_T")
 TOOLCHAIN = "toolchain"  # what stands for the toolchain where sources are named
 
 
@@ -53,7 +55,7 @@ def _sources(
     project: Project, specs: Specs, named: frozenset[str] | None, fetcher: Fetcher
 ) -> Sequence[RecipesError]:
     path, _ = project.lock_files(specs.variant)
-    old = project.lock(specs.variant) if path.is_file() else None
+    old = _before(path, lambda: project.lock(specs.variant), fetcher.report)
     resolver = resolve.Resolver(fetcher, old, named)
     new = resolver.lock(list(specs.sources()))
     _write(project, path, locks.render(new), list(changes(old, new)), fetcher.report)
@@ -62,7 +64,7 @@ def _sources(
 
 def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[RecipesError]:
     _, path = project.lock_files(specs.variant)
-    old = project.toolchain(specs.variant) if path.is_file() else None
+    old = _before(path, lambda: project.toolchain(specs.variant), fetcher.report)
     try:
         with fetcher.report.task(f"resolving the toolchain of {specs.variant}") as task:
             new = resolve.toolchain(
@@ -74,6 +76,15 @@ def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[Rec
         return [error]
     _write(project, path, requirements.render(new), list(wheel_changes(old, new)), fetcher.report)
     return []
+
+
+def _before(path: Path, read: Callable[[], _T], report: Report) -> _T | None:
+    """Read the lock so far. One that cannot be read is made anew: that is what its own hint advises."""
+    try:
+        return read() if path.is_file() else None
+    except LockError as error:
+        report.warning(f"{error.message}\n  locked anew, as if it were not there")
+        return None
 
 
 def _write(project: Project, path: Path, text: str, difference: Sequence[str], report: Report) -> None:

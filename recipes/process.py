@@ -115,8 +115,8 @@ def replace(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     ignored = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - without a shell is the point
-    except FileNotFoundError:
-        raise _absent(argv[0]) from None
+    except (FileNotFoundError, PermissionError) as error:
+        raise _absent(argv[0], error) from None
     finally:
         signal.signal(signal.SIGPIPE, ignored)
 
@@ -157,16 +157,18 @@ def _start(
             list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr,
             start_new_session=True, bufsize=0, umask=0o022,
         )  # fmt: skip
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         if error.filename != argv[0]:  # then it is the working directory that is missing
             raise
-        raise _absent(argv[0]) from None
+        raise _absent(argv[0], error) from None
 
 
-def _absent(name: str) -> ToolchainError:
-    if "/" in name:
-        return ToolchainError(f"`{name}` does not exist, or its interpreter does not", hint=f"`ls -l {name}`")
-    return ToolchainError(f"`{name}` is not on PATH", hint=f"install `{name}`, then `command -v {name}`")
+def _absent(name: str, error: OSError) -> ToolchainError | OSError:
+    if "/" not in name:  # EACCES, too: it is the answer where a directory on PATH may not be searched
+        return ToolchainError(f"`{name}` is not on PATH", hint=f"install `{name}`, then `command -v {name}`")
+    if isinstance(error, PermissionError):
+        return error
+    return ToolchainError(f"`{name}` does not exist, or its interpreter does not", hint=f"`ls -l {name}`")
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

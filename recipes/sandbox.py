@@ -124,14 +124,18 @@ bind() { # SOURCE TARGET ro|rw
     if [ -d "$1" ]; then
         mkdir -p "$root$2"
     elif [ ! -e "$root$2" ]; then
-        mkdir -p "$root${2%/*}"
+        [ -d "$root${2%/*}" ] || mkdir -p "$root${2%/*}"
         : > "$root$2"
     fi
     mount --rbind "$1" "$root$2"
     restrict "$root$2" "$3"
+    [ ! -d "$1" ] || restrict_below "$root$2" "$3"
+}
+
+restrict_below() { # MOUNT ro|rw
     while read -r _ _ _ _ point _; do
         case $point in *\\\\*) point=$(unescape "$point"); point=${point%.} ;; esac
-        case $point in "$root$2"/*) restrict "$point" "$3" ;; esac
+        case $point in "$1"/*) restrict "$point" "$2" ;; esac
     done < /proc/self/mountinfo
 }
 

@@ -59,7 +59,7 @@ def _requirement(text: str) -> str:
     try:
         asked = Requirement(text)
     except InvalidRequirement as wrong:
-        raise ValueError(f"not a requirement: `{text}`: {str(wrong).splitlines()[0]}") from wrong
+        raise ValueError(f"`{text}` is not a requirement such as `cmake>=3.26,<4`") from wrong
     if asked.url or asked.marker or asked.extras:
         raise ValueError(f"a toolchain requirement has a name and versions only: `{text}`")
     return text

@@ -571,7 +571,8 @@ def test_a_link_that_leaves_the_part_that_is_wanted(place: Place, tmp_path: Path
             no_tick,
         )
     assert caught.value.message == (
-        "x.tar has a symbolic link that leads out of its tree\n  link    'src/link'\n  target  '../../../README'"
+        "x.tar has a symbolic link that leads out of its tree\n"
+        "  link    'src/link'\n  target  '../../../README'"
     )
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 import fileserver
+import pytest
 from fileserver import Page, Server
+
 from recipes import download
 from recipes.download import HttpSettings, redacted
 from recipes.errors import FetchError, IntegrityError, RecipesError
@@ -538,7 +538,7 @@ def test_processes_that_want_one_file_download_it_once(server: Server, dest: Pat
         "d.download(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3], size=None, "
         "settings=d.HttpSettings(), tick=lambda done, total: None)"
     )
-    env = {"PYTHONPATH": str(Path(download.__file__).parents[1])}
+    env = {"PYTHONPATH": os.pathsep.join([str(Path(download.__file__).parents[1]), *sys.path])}
     argv = [sys.executable, "-c", code, url, str(dest), SHA256]
     running = [subprocess.Popen(argv, env=env) for _ in range(3)]
     assert [one.wait() for one in running] == [0, 0, 0]

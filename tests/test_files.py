@@ -150,6 +150,15 @@ def test_a_file_that_is_not_of_its_size(tmp_path: Path, size: int) -> None:
     )
 
 
+@pytest.mark.parametrize("target", ["", "a\0b"])
+def test_a_link_that_cannot_be(tmp_path: Path, target: str) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        writer(tmp_path / "tree").take(link("a", target))
+    assert caught.value.message == (
+        f"x.tar has a symbolic link that cannot be\n  link    'a'\n  target  {target!r}"
+    )
+
+
 def test_names_that_are_not_utf8_and_differ_only_in_case(tmp_path: Path) -> None:
     some = writer(tmp_path / "tree")
     for name in ("\udcff", "A", "a", "\n"):
@@ -175,7 +184,11 @@ def test_the_locale_does_not_matter(tmp_path: Path) -> None:
     ):
         ran = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "tree")],
-            env={"LC_ALL": "POSIX", "PYTHONPATH": str(Path(files.__file__).parents[1]), **env},
+            env={
+                "LC_ALL": "POSIX",
+                "PYTHONPATH": os.pathsep.join([str(Path(files.__file__).parents[1]), *sys.path]),
+                **env,
+            },
             capture_output=True,
             text=True,
             check=True,

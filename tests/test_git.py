@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from gitserver import Fault, Files, Repo, Server
 
 from recipes import git as git_module
-from recipes import giturls, hashes
+from recipes import gitsays, giturls, hashes
 from recipes.errors import FetchError, IntegrityError, SpecError
 from recipes.git import Git, Resolved
 from recipes.gitobjects import Repository
@@ -496,9 +497,20 @@ def test_urls_that_are_asked(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "-x", "--upload-pack=x", "ext::sh -c x", "https://-x/", "https://h/ p", "https://h/\n", "h::/p", "a/b",
-     "ftp://h/p", "u@-h:p", "-u@h:p", "u@h::p", "u@h:-p", "ssh://-oProxyCommand=x/p", "https://", "/a\nb"],
-)  # fmt: skip
+    [
+        *(
+            "",
+            "-x",
+            "--upload-pack=x",
+            "ext::sh -c x",
+            "https://-x/",
+            "https://h/ p",
+            "https://h/\n",
+            "h::/p",
+        ),
+        *("a/b", "ftp://h/p", "u@-h:p", "-u@h:p", "u@h::p", "u@h:-p", "ssh://-oProxyCommand=x/p", "/a\nb"),
+    ],
+)
 def test_urls_that_are_refused(git: Git, url: str) -> None:
     for ask in (
         git.answers,
@@ -551,10 +563,11 @@ def test_global_configuration_helps_and_cannot_harm(
         (hooks / name).chmod(0o755)
     (tmp_path / "user" / ".gitconfig").write_text(
         f'[url "{server.url}/"]\n\tinsteadOf = https://example.org/\n'
-        f"[core]\n\thooksPath = {hooks}\n\tfsmonitor = {hooks}/fsmonitor\n\tautocrlf = true\n\tquotePath = true\n"
+        f"[core]\n\thooksPath = {hooks}\n\tfsmonitor = {hooks}/fsmonitor\n\tautocrlf = true\n"
         f"[init]\n\ttemplateDir = {hooks}\n\tdefaultObjectFormat = sha256\n\tdefaultBranch = x\n"
         "[fetch]\n\tprune = true\n\trecurseSubmodules = true\n\twriteCommitGraph = true\n[gc]\n\tauto = 1\n"
-        "[submodule]\n\trecurse = true\n[protocol]\n\tversion = 0\n\tallow = always\n[safe]\n\tbareRepository = explicit\n"
+        "[submodule]\n\trecurse = true\n[protocol]\n\tversion = 0\n\tallow = always\n"
+        "[safe]\n\tbareRepository = explicit\n"
         '[url "ext::sh -c touch% ' + str(hit) + '"]\n\tinsteadOf = https://evil.example.org/\n'
         "[color]\n\tui = always\n[remote]\n\tpushDefault = x\n[diff]\n\tnoprefix = true\n"
     )  # fmt: skip
@@ -570,8 +583,8 @@ def test_global_configuration_helps_and_cannot_harm(
 
 def test_the_callers_git_variables_are_not_passed_on(home: Path, repo: Repo, tmp_path: Path) -> None:
     commit = repo.commit(FILES)
-    hostile = {"GIT_DIR": str(repo.path), "GIT_OBJECT_DIRECTORY": "/nowhere", "GIT_CONFIG_COUNT": "x",
-               "GIT_SSH_COMMAND": "x", "GIT_TRACE": "1", "GIT_EXEC_PATH": "/nowhere", "LANG": "de_DE.UTF-8"}  # fmt: skip
+    hostile = dict.fromkeys(("GIT_OBJECT_DIRECTORY", "GIT_SSH_COMMAND", "GIT_EXEC_PATH"), "/nowhere")
+    hostile |= {"GIT_DIR": str(repo.path), "GIT_CONFIG_COUNT": "x", "GIT_TRACE": "1", "LANG": "de_DE.UTF-8"}
     git = Git(home, env={**ENV, **hostile, "HOME": str(tmp_path)})
     assert len(read(git, str(repo.path), commit)) == 4
 
@@ -673,6 +686,55 @@ def test_nobody_listens(server: Server, git: Git) -> None:
     assert reason is not None
     assert "onnect to 127.0.0.1" in reason
     assert git.answers(f"{server.url}/other.git") == reason
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and never says anything: the URL of a repository on it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"git://127.0.0.1:{listening.getsockname()[1]}/r.git"
+
+
+def test_a_host_that_falls_silent_later(silent: str, home: Path) -> None:
+    git = Git(home, env=ENV, timeout=0.05)
+    git._answers[silent.removesuffix("/r.git")] = None  # as if it had answered before
+    for ask, said in (
+        (lambda: git.resolve(silent, "main"), "timed out after 0.2 s"),
+        (lambda: git.fetch(silent, "12" * 20, None, tick), "silent for 0.8 s, timed out"),
+    ):
+        with pytest.raises(FetchError) as caught:
+            ask()
+        assert str(caught.value) == f"`{silent}` cannot be read\n  git says  {said}"
+
+
+def test_a_missing_repository_of_a_host_that_answers(server: Server, git: Git, repo: Repo) -> None:
+    assert git.answers(f"{server.url}/r.git") is None
+    url = f"{server.url}/none.git"
+    for ask in (lambda: git.resolve(url, "main"), lambda: git.fetch(url, "12" * 20, None, tick)):
+        with pytest.raises(FetchError) as caught:
+            ask()
+        assert str(caught.value) == f"`{url}` cannot be read\n  git says  repository '{url}/' not found"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("", "nothing"),
+        ("fatal: a.\nfatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n", "early EOF"),
+        (
+            "git@h: Permission denied (publickey).\nfatal: Could not read from remote.\n\nPlease make sure",
+            "git@h: Permission denied (publickey)",
+        ),
+        (
+            "error: RPC failed; HTTP 500 curl 22 x\nfatal: expected 'packfile'",
+            "RPC failed; HTTP 500 curl 22 x",
+        ),
+        ("fatal: \x1b[31mred\udcff", "[31mred"),
+        ("fatal: unable to access 'https://u:p@h/': x", "unable to access 'https://h/': x"),
+    ],
+)
+def test_the_telling_line_is_picked(said: str, reason: str) -> None:
+    assert gitsays.reason(said) == reason
 
 
 # Several at once, and what the killed leave
@@ -790,7 +852,9 @@ def test_a_commit_without_a_date(git: Git, repo: Repo, committer: str) -> None:
 
 
 def test_a_full_disk_is_an_oserror(git: Git, tmp_path: Path) -> None:
-    text = "remote: x\nfatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output\n"
+    text = (
+        "remote: x\nfatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output"
+    )
     with pytest.raises(OSError, match=r"No space left on device: '.*home'"):
         raise git._failed("https://example.org/r", text)
     theirs = git._failed("https://example.org/r", "remote: fatal: No space left on device\nfatal: early EOF")

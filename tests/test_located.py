@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pydantic
 import pytest
 import yaml
@@ -23,7 +23,7 @@ KEPT = [
     ("null: a", {"null": "a"}),
     ("? a", {"a": None}),
     ("- a\n- [b]", ["a", ["b"]]),
-    ("a: ON\nb: 1.10\nc: 0x10\nd: 2024-05-27\ne: NULL", dict(zip("abcde", "ON|1.10|0x10|2024-05-27|NULL".split("|"), strict=True))),
+    ("[ON, 1.10, 0x10, 2024-05-27, NULL]", ["ON", "1.10", "0x10", "2024-05-27", "NULL"]),
     ("[null, ~, '', 'null', '~']", [None, None, "", "null", "~"]),
     ("a:", {"a": None}),
     ("a: |\n  x\n  y\n", {"a": "x\ny\n"}),
@@ -31,7 +31,7 @@ KEPT = [
     ("a: 1\r\nb: 2\r\n", {"a": "1", "b": "2"}),
     ("\ufeffa: 1", {"a": "1"}),
     ("%YAML 1.1\n---\na: é\n...\n", {"a": "é"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "value"), KEPT)
@@ -82,7 +82,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[text[:24] for text, _ in REFUSED])
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[str(text[:24]) for text, _ in REFUSED])
 @pytest.mark.parametrize("error", [SpecError, LockError])
 def test_what_a_file_must_not_hold(text: bytes, message: str, error: type[SpecError | LockError]) -> None:
     with pytest.raises(error) as caught:
@@ -109,9 +109,11 @@ def test_any_bytes_give_a_value_or_a_located_error(text: bytes) -> None:
     try:
         found = located.read(text, "f.yaml", SpecError)
     except SpecError as error:
-        assert re.match(r"f\.yaml:\d+:\d+: \S", error.message)
+        said = error.message
     else:
+        said = "f.yaml:0:0: text"
         json.dumps(found.value, ensure_ascii=False).encode()
+    assert re.match(r"f\.yaml:\d+:\d+: \S", said)
 
 
 DOCUMENT = st.recursive(
@@ -239,10 +241,11 @@ OUTER = [
     ("inner: {name: a}\nnumber: 0", "f.yaml:2:1: number: input should be greater than 0"),
     (
         "number: x\nmany:\n  - {}\n  - {name: }\n",
-        "f.yaml:1:1: `inner` is missing\n"
-        "f.yaml:1:1: number: input should be a valid integer, unable to parse string as an integer\n"
-        "f.yaml:3:5: many[0]: `name` is missing\n"
-        "f.yaml:4:6: many[1].name: expected text, got nothing",
+        """\
+f.yaml:1:1: `inner` is missing
+f.yaml:1:1: number: expected a whole number, got `x`
+f.yaml:3:5: many[0]: `name` is missing
+f.yaml:4:6: many[1].name: expected text, got nothing""",
     ),
 ]
 
@@ -284,7 +287,7 @@ def test_the_schemas_in_docs_are_what_the_engine_checks(kind: str, root: Path) -
     assert kept == json.dumps(located.json_schema(SPECS[kind]), indent=2) + "\n", f"recipes schema {kind}"
 
 
-def validator(kind: str) -> jsonschema.Draft202012Validator:
+def validator(kind: str) -> Any:
     schema = located.json_schema(SPECS[kind])
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,6 +234,17 @@ def test_reading_kills_what_is_not_read_to_its_end(life: Life, tmp_path: Path) -
         assert life.is_over()
 
 
+def test_all_groups_can_be_killed_from_another_thread(life: Life) -> None:
+    def line(text: str) -> None:
+        threading.Thread(target=process.kill_all).start()
+
+    script = f"sleep 600 3>{life.path} & exec 3>{life.path}; echo ready; wait"
+    code = process.stream(shell(script), env=ENV, cwd=None, log=io.BytesIO(), line=line)
+    assert code == -signal.SIGKILL
+    assert life.is_over()
+    assert not process._live
+
+
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
@@ -253,6 +265,14 @@ def test_a_missing_program_is_named(name: str, message: str, hint: str) -> None:
         with pytest.raises(ToolchainError) as caught:
             start()
         assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_what_may_not_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "tool").touch(mode=0o644)
+    with pytest.raises(PermissionError):
+        process.run([str(tmp_path / "tool")], env=ENV)
+    with pytest.raises(ToolchainError, match="`tool` is not on PATH"):
+        process.run(["tool"], env={"PATH": str(tmp_path)})
 
 
 def test_a_missing_directory_is_not_a_missing_program(tmp_path: Path) -> None:

@@ -374,7 +374,8 @@ def test_check_finds(store: Store, damage: Callable[[Store], object], name: str,
 def test_check_finds_a_special_file(store: Store) -> None:
     add(store, NAME)
     store.path(NAME).chmod(0o755)
-    os.mkfifo(store.path(NAME) / "fifo", 0o444)
+    os.mkfifo(store.path(NAME) / "fifo")
+    (store.path(NAME) / "fifo").chmod(0o444)
     store.path(NAME).chmod(0o555)
     assert storecheck.check(store) == [
         Problem(NAME, f"`{store.path(NAME)}/fifo` is neither a file, a directory nor a symbolic link")

@@ -1,0 +1,207 @@
+import pytest
+import specimen
+
+from recipes.errors import SpecError
+from recipes.spec import SourceChange, asked
+
+FIRST = b"summary: s\nlicense: l\nsource: {ref: x, origins: [{git: https://a}]}\n"
+SOURCE = b"summary: s\nlicense: l\nsource:\n  origins: [{git: https://a}]\n"
+PLATFORMS = "expected `linux-64` or `linux-aarch64`"
+RELATIVE = "a path is relative, without `.`, `..` or a trailing `/`"
+KINDS = "an origin is one of `git`, `pypi`, `url`"
+ONLY = "a toolchain requirement has a name and versions only"
+NOT_A_REF = "not a name that git allows a branch or a tag to have"
+OPTION_NAME = "a CMake option's name has letters, digits and `_` only"
+TOGETHER = "`cmake` and `outputs` go together: what is built, and what of it is kept"
+RECIPES = [
+    (b"", "recipe.yaml:1:1: expected a mapping, got nothing"),
+    (FIRST + b"input: [a]", "recipe.yaml:4:1: input: unknown key `input`, did you mean `inputs`?"),
+    (SOURCE, "recipe.yaml:3:1: source: `ref` is missing"),
+    (SOURCE + b"  ref:", "recipe.yaml:5:3: source.ref: expected text, got nothing"),
+    (SOURCE + b"  ref: ''", "recipe.yaml:5:3: source.ref: expected text, got nothing"),
+    (SOURCE + b"  ref: --upload-pack=x", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (SOURCE + b"  ref: a b", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (SOURCE + b"  ref: a..b", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (SOURCE + b"  ref: a@{1}", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (SOURCE + b"  ref: HEAD~1", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (SOURCE + b"  ref: refs/heads/", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
+    (
+        SOURCE + b"  ref: x\n  modes: gti",
+        "recipe.yaml:6:3: source.modes: expected `git` or `plain`, got `gti`, did you mean `git`?",
+    ),
+    (
+        SOURCE + b"  ref: x\n  include: src/**",
+        "recipe.yaml:6:3: source.include: expected a list, got `src/**`",
+    ),
+    (
+        SOURCE + b"  ref: x\n  submodules: [a]",
+        "recipe.yaml:6:3: source.submodules: expected a mapping, got a list",
+    ),
+    (SOURCE + b"  ref: x\n  submodules: {../a: {}}", f"recipe.yaml:6:16: source.submodules.../a: {RELATIVE}"),
+    (
+        SOURCE + b"  ref: x\n  submodules: {a: {also: [{pipy: b}]}}",
+        f"recipe.yaml:6:27: source.submodules.a.also[0]: {KINDS}",
+    ),
+    (
+        FIRST + b"cmake: {targets: []}\noutputs: {a: src/a}",
+        "recipe.yaml:4:9: cmake.targets: expected at least one, got nothing",
+    ),
+    (
+        FIRST + b"cmake: {options: {USE-X: ON}, targets: [a]}\noutputs: {a: src/a}",
+        f"recipe.yaml:4:19: cmake.options.USE-X: {OPTION_NAME}",
+    ),
+    (
+        FIRST + b'cmake: {options: {A: "x\\ny"}, targets: [a]}\noutputs: {a: src/a}',
+        "recipe.yaml:4:19: cmake.options.A: a CMake option's value is one line",
+    ),
+    (
+        FIRST + b"cmake: {options: {A: [x]}, targets: [a]}\noutputs: {a: src/a}",
+        "recipe.yaml:4:19: cmake.options.A: expected text, got a list",
+    ),
+    (
+        FIRST + b"inputs: [fp16]\ncmake: {options: {A: '{fp61}'}, targets: [a]}\noutputs: {a: src/a}",
+        "recipe.yaml:5:19: cmake.options.A: `{fp61}` is not one of the inputs, did you mean `fp16`?",
+    ),
+    (FIRST + b"cmake: {targets: [a]}", f"recipe.yaml:4:1: cmake: {TOGETHER}"),
+    (FIRST + b"outputs: {a: src/a}", f"recipe.yaml:4:1: outputs: {TOGETHER}"),
+    (
+        FIRST + b"cmake: {targets: [a]}\noutputs: {a: out/a}",
+        "recipe.yaml:5:11: outputs.a: an output is found below `src/` or `build/`",
+    ),
+    (FIRST + b"cmake: {targets: [a]}\noutputs: {a: src/../../a}", f"recipe.yaml:5:11: outputs.a: {RELATIVE}"),
+    (FIRST + b"cmake: {targets: [a]}\noutputs: {/a: src/a}", f"recipe.yaml:5:11: outputs./a: {RELATIVE}"),
+    (FIRST + b"check: ../a", f"recipe.yaml:4:1: check: {RELATIVE}"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), RECIPES)
+def test_what_is_wrong_in_a_recipe_is_named_with_its_place(text: bytes, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        specimen.recipe(text)
+    assert caught.value.message == message
+
+
+ENTRY = b"summary: s\ntarget: t\nplatforms: [linux-64]\n"
+WHOLE = ENTRY + b"sources: {t: }\n"
+ENVIRONMENTS = [
+    (b"- a", "small.yaml:1:1: expected a mapping, got a list"),
+    (ENTRY, "small.yaml:1:1: `sources` is missing"),
+    (ENTRY + b"sources:", "small.yaml:4:1: sources: expected a mapping, got nothing"),
+    (ENTRY + b"sources: {}", "small.yaml:4:1: sources: expected at least one, got nothing"),
+    (ENTRY + b"sources: [t]", "small.yaml:4:1: sources: expected a mapping, got a list"),
+    (ENTRY + b"sources: {t: v1}", "small.yaml:4:11: sources.t: expected a mapping, got `v1`"),
+    (
+        ENTRY + b"sources: {t: {reff: v1}}",
+        "small.yaml:4:15: sources.t.reff: unknown key `reff`, did you mean `ref`?",
+    ),
+    (ENTRY + b"sources: {t: {ref: -x}}", f"small.yaml:4:15: sources.t.ref: {NOT_A_REF}"),
+    (
+        ENTRY + b"sources: {t: {origins: []}}",
+        "small.yaml:4:15: sources.t.origins: expected at least one, got nothing",
+    ),
+    (
+        ENTRY + b"sources: {t: {also: [{gti: x}]}}",
+        f"small.yaml:4:22: sources.t.also[0]: {KINDS}, did you mean `git`?",
+    ),
+    (WHOLE + b"sumary: x", "small.yaml:5:1: sumary: unknown key `sumary`, did you mean `summary`?"),
+    (WHOLE + b"toolchain: conda", "small.yaml:5:1: toolchain: expected `pypi`, got `conda`"),
+    (
+        WHOLE.replace(b"[linux-64]", b"[linux-46]"),
+        f"small.yaml:3:13: platforms[0]: {PLATFORMS}, got `linux-46`, did you mean `linux-64`?",
+    ),
+    (WHOLE.replace(b"[linux-64]", b"[]"), "small.yaml:3:1: platforms: expected at least one, got nothing"),
+    (WHOLE.replace(b"[linux-64]", b"linux-64"), "small.yaml:3:1: platforms: expected a list, got `linux-64`"),
+    (WHOLE + b"options: {t: }", "small.yaml:5:11: options.t: expected a mapping, got nothing"),
+    (WHOLE + b"options: {t: {A B: x}}", f"small.yaml:5:15: options.t.A B: {OPTION_NAME}"),
+    (
+        WHOLE + b"pypi: [cmake=4]",
+        "small.yaml:5:8: pypi[0]: `cmake=4` is not a requirement such as `cmake>=3.26,<4`",
+    ),
+    (WHOLE + b"pypi: ['cmake[x]']", f"small.yaml:5:8: pypi[0]: {ONLY}: `cmake[x]`"),
+    (WHOLE + b"pypi: ['cmake @ https://a']", f"small.yaml:5:8: pypi[0]: {ONLY}: `cmake @ https://a`"),
+    (
+        WHOLE + b"pypi: [ninja, cmake; os_name=='x']",
+        f"small.yaml:5:15: pypi[1]: {ONLY}: `cmake; os_name=='x'`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), ENVIRONMENTS)
+def test_what_is_wrong_in_an_environment_is_named_with_its_place(text: bytes, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        specimen.environment(text)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize("ref", ["main", "v0.22.0", "1.10", "refs/tags/v1", "feature/a-b", "a" * 40, "é"])
+def test_what_git_allows_as_a_name_is_a_ref(ref: str) -> None:
+    assert specimen.recipe(SOURCE + f"  ref: {ref}".encode()).source.ref == ref
+
+
+def test_the_environment_lies_over_the_recipes() -> None:
+    fp16, tvm = specimen.specs().sources()
+    assert (fp16.name, fp16.ref, fp16.taken.include) == ("fp16", "master", ("LICENSE", "include/**"))
+    assert [one.describe() for one in fp16.origins] == ["https://example.org/fp16"]
+    assert (tvm.name, tvm.ref) == ("tvm", "v0.22.0")
+    assert [one.describe() for one in tvm.origins] == [
+        "https://example.org/tvm",
+        "carrier-1.10.tar.gz of the package index",
+    ]
+    assert list(tvm.submodules) == ["3rdparty/dlpack"]
+
+
+def test_an_environments_options_win() -> None:
+    specs = specimen.specs()
+    assert specs.options("tvm") == {"USE_LLVM": "ON", "FP16_DIR": "{fp16}/include"}
+    assert specs.options("fp16") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [
+        ({"ref": "v1"}, "ref", "v1"),
+        ({"include": ["x"]}, "taken.include", ("x",)),
+        ({"include": []}, "taken.include", ()),
+        ({"exclude": ["x"]}, "taken.exclude", ("x",)),
+        ({"strip": "x"}, "taken.strip", "x"),
+        ({"modes": "plain"}, "taken.modes", "plain"),
+        ({"submodules": {}}, "submodules", {}),
+        (
+            {"origins": [{"git": "https://b"}], "also": [{"git": "https://c"}]},
+            "origins",
+            ("https://b", "https://c"),
+        ),
+        ({"also": [{"git": "https://c"}]}, "origins", ("https://a", "https://c")),
+        ({"why": "x"}, "ref", "x"),
+    ],
+)
+def test_what_an_environment_says_replaces_the_recipes_own(
+    change: dict[str, object], field: str, value: object
+) -> None:
+    base = specimen.recipe(SOURCE + b"  ref: x\n  include: [a, b]\n  submodules: {s: {}}\n").source
+    plain, changed = asked("a", base, SourceChange()), asked("a", base, SourceChange.model_validate(change))
+    found = {
+        "ref": changed.ref,
+        "origins": tuple(one.describe() for one in changed.origins),
+        "submodules": changed.submodules,
+        **{f"taken.{name}": one for name, one in changed.taken.model_dump().items()},
+    }
+    assert found[field] == value
+    assert (changed == plain) == (change == {"why": "x"})
+
+
+def test_the_filter_of_what_is_taken() -> None:
+    (source, _) = specimen.specs().sources()
+    taken = source.taken.filter()
+    assert (taken.place("include/a.h"), taken.place("src/a.c")) == ("include/a.h", None)
+
+
+@pytest.mark.parametrize("value", ["", "OFF", "${VAR}", "{fp16}/x;{nnpack}", "{A}", "$<IF:1,{,}>", "{}"])
+def test_what_an_options_value_may_hold(value: str) -> None:
+    text = TEMPLATE % value.encode()
+    recipe = specimen.recipe(text)
+    assert recipe.cmake
+    assert recipe.cmake.options == {"A": value}
+
+
+TEMPLATE = FIRST + b"inputs: [fp16, nnpack]\ncmake: {options: {A: '%s'}, targets: [a]}\noutputs: {a: src/a}"
