@@ -49,6 +49,17 @@ def entries(archive: Path, name: str, *, limits: Limits = LIMITS) -> Iterator[tr
     raise SpecError(f"`{name}` is no archive of a known kind\n  known  {known}")
 
 
+def top_directory(archive: Path, name: str) -> str | None:
+    """Name the directory that all of an archive lies in, None where there is none. Raises as `entries`."""
+    top = None
+    for entry in entries(archive, name):
+        first, below, _ = entry.path.partition("/")
+        if not below or top not in (None, first):
+            return None
+        top = first
+    return top
+
+
 def unpack(archive: Path, name: str, wants: Sequence[Want], tick: Tick, *, limits: Limits = LIMITS) -> None:
     """Write the wanted parts of an archive in one pass, and close their writers.
 

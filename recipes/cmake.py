@@ -35,7 +35,6 @@ def configure(options: Mapping[str, str], ninja: str, *, cross: str | None) -> t
         # upstream's RUNPATH holds the build directory and ends in an empty entry, the current directory
         "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
         "CMAKE_INSTALL_RPATH": "$ORIGIN",
-        "CMAKE_FIND_USE_SYSTEM_ENVIRONMENT_PATH": "OFF",
     }
     if cross:
         settings |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": cross}

@@ -6,7 +6,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from recipes import archives, download, origins
 from recipes.archives import Want
+from recipes.debian import Debian, Orig
 from recipes.errors import FetchError, IntegrityError, RecipesError
 from recipes.files import TreeWriter
 from recipes.git import Git
-from recipes.origins import Archive, GitOrigin, Kind, Origin, PypiOrigin
+from recipes.origins import Archive, DebianOrigin, GitOrigin, Kind, Origin, PypiOrigin, file_name
 from recipes.plan import SourceTree, UnpackedWheel
 from recipes.pypi import Index
 from recipes.report import Report, Task
@@ -41,6 +42,7 @@ class Fetcher:
     store: Store
     git: Git
     index: Index
+    debian: Debian
     settings: Settings
     report: Report
     only: Kind | None = None
@@ -76,12 +78,15 @@ class Fetcher:
             named = ", ".join(sorted(one.label() for one in missing.values()))
             raise FetchError(f"not in the store, and `--offline` allows no other place: {named}")
         with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(lambda item: self._wheel(*item), missing.items()))
+            all_of_them = [pool.submit(self._wheel, *item) for item in missing.items()]
+        settle(all_of_them)
 
     def archive(self, origin: Archive) -> Path:
         """Bring an archive in, once; give where it is. Raises FetchError, IntegrityError."""
         if origin.sha256 is not None and self.store.has_archive(origin.sha256):
             return self.store.archive(origin.sha256)
+        if isinstance(origin, DebianOrigin):
+            return self._from_debian(origin)
         if isinstance(origin, PypiOrigin):
             found = self.index.find(origin.pypi, origin.file, origin.sha256)
             url, sha256, size, settings = found.url, found.sha256, found.size, found.settings
@@ -91,6 +96,18 @@ class Fetcher:
         place = self.store.archive(sha256)
         with self.report.task(f"downloading {origin.file}", "bytes") as task:
             download.download(url, place, sha256=sha256, size=size, settings=settings, tick=task)
+        return place
+
+    def _from_debian(self, origin: DebianOrigin) -> Path:
+        if origin.version is None or origin.sha256 is None:
+            raise ValueError(f"{origin.describe()} is not locked")
+        file, place = file_name(origin), self.store.archive(origin.sha256)
+        orig = Orig(origin.debian, origin.version, file, origin.sha256, origin.suite)
+        settings = download.HttpSettings()
+        told = self.report.task(f"downloading {file}", "bytes")
+        with self.store.scratch("debian") as scratch, told as task:
+            came = str(self.debian.download(orig, scratch))
+            download.download(came, place, sha256=origin.sha256, size=None, settings=settings, tick=task)
         return place
 
     def checkout(self, url: str, one: SourceTree, writer: TreeWriter, task: Task) -> None:
@@ -121,7 +138,7 @@ class Fetcher:
             if isinstance(origin, GitOrigin):
                 jobs.append(self._repository(name, origin, wanted[name]))
             else:
-                holding[origin.sha256 or origin.file].append(name)
+                holding[origin.sha256 or file_name(origin)].append(name)
         jobs += [self._carrier({one: turn[one] for one in names}, wanted) for names in holding.values()]
         outcome: Outcome = {}
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -165,7 +182,7 @@ class Fetcher:
             return {}
         place = self.archive(carrier)
         with self.report.task(f"unpacking {carrier.file}", "files") as task:
-            archives.unpack(place, carrier.file, wants, task)
+            archives.unpack(place, file_name(carrier), wants, task)
         return {name: self._add(name, wanted[name], turn[name], one) for name, one in writers.items()}
 
     def _add(self, name: str, one: SourceTree, origin: Origin, writer: TreeWriter) -> RecipesError | None:
@@ -202,6 +219,13 @@ class Fetcher:
             self._told.add(text)
         if new:
             self.report.line(text)
+
+
+def settle(ended: Iterable[Future[None]]) -> None:
+    """Raise what jobs failed with: the first error, but a full disk before all that it may have caused."""
+    errors = [error for one in ended if (error := one.exception()) is not None]
+    for error in sorted(errors, key=lambda one: not isinstance(one, OSError)):
+        raise error
 
 
 def silent(url: str, why: str) -> FetchError:

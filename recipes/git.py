@@ -7,6 +7,7 @@ branch named like a commit id wins over the commit in a checkout (CVE-2026-47191
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -43,6 +44,7 @@ ALL_OF_IT = 0x7FFFFFFF  # git's own number for a history without an end, `INFINI
 _REMOTE = "recipes"  # a name in the configuration of one command; nobody's own configuration has it
 
 _FETCH = ("git", "fetch", "--quiet", "--progress", "--no-tags", "--no-write-fetch-head", "--stdin")
+_HISTORY, _TREES, _WHOLE = "--filter=tree:0", "--filter=blob:none", "--no-filter"  # what comes of commits
 _EVERYTHING = ["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]  # into a repository thrown away after
 _PROGRESS = re.compile(r"Receiving objects:.*\((\d+)/(\d+)\)")
 
@@ -126,8 +128,20 @@ class Git:
         kept = self._kept(url)
         if kept.items(commit) is None:
             with kept.alone():
-                self._bring(url, commit, ref, tick, lambda: kept.items(commit) is not None)
+                self._bring(url, [commit], ref, tick, lambda: kept.items(commit) is not None)
         return kept.verified(commit)
+
+    def history(self, url: str, commits: Sequence[str], ref: str | None, tick: Tick) -> Repository:
+        """Bring in what led to commits, without trees, unless it is there; give the repository that has it.
+
+        Raises FetchError, also where the repository has been cut off: a shallow one.
+        """
+        kept = self._kept(url)
+        if not kept.leads_back(commits):
+            with kept.alone():
+                back = functools.partial(kept.leads_back, commits)
+                self._bring(url, commits, ref, tick, back, part=_HISTORY, depth=ALL_OF_IT)
+        return kept
 
     def entries(self, url: str, commit: str, filter: Filter, tick: Tick) -> Iterator[Entry]:  # noqa: A002
         """Read the part of a commit's tree that a filter takes: in git's order, under its own paths.
@@ -188,43 +202,50 @@ class Git:
             missing = kept.missing(oids)
             if missing:
                 self._reach(url)
-            if missing and self._pull(url, missing, tick) is not None:
+            if missing and self._pull(url, missing, tick, part=_TREES) is not None:
                 # With protocol v0 a server leaves blobs out and then refuses to hand them over
-                self._bring(url, commit, None, tick, lambda: not kept.missing(oids), blobs=True)
+                self._bring(url, [commit], None, tick, lambda: not kept.missing(oids), part=_WHOLE)
         if left := kept.missing(oids):
             raise FetchError(f"`{shown(url)}` sent commit `{commit}` without {len(left)} of its blobs")
 
     def _bring(
         self,
         url: str,
-        commit: str,
+        commits: Sequence[str],
         ref: str | None,
         tick: Tick,
         arrived: Callable[[], bool],
         *,
-        blobs: bool = False,
+        part: str = _TREES,
+        depth: int = 1,
     ) -> None:
-        """Fetch a commit by its id; where that is refused, with its ref's history, then with everything."""
+        """Fetch commits by their ids; where that is refused, their ref's history, then everything."""
         if arrived():  # another process has brought it while this one waited
             return
         self._reach(url)
-        refusal = self._pull(url, [commit], tick, depth=1, blobs=blobs)
+        refusal = self._pull(url, commits, tick, depth=depth, part=part)
         wider = [[name] for name in giturls.full_names(ref)] if ref else []
         for names in [*wider, _EVERYTHING]:
             if arrived():
                 return
-            if refusal is not None and gitsays.ABSENT in refusal:
+            if (refusal is None and part == _HISTORY) or (refusal and gitsays.absent(refusal)):
                 break
-            self._pull(url, names, tick, depth=ALL_OF_IT, blobs=blobs)
+            self._pull(url, names, tick, depth=ALL_OF_IT, part=part)
         if not arrived():
-            raise FetchError(f"`{shown(url)}` has no commit `{commit}`")
+            raise self._unseen(url, commits, refusal or "", part)
+
+    def _unseen(self, url: str, commits: Sequence[str], refusal: str, part: str) -> FetchError:
+        absent = [gitsays.absent(refusal), *self._kept(url).missing(commits)]
+        if part == _HISTORY and absent == [None]:
+            return FetchError(f"`{shown(url)}` is shallow: it does not have what led to its commits")
+        return FetchError(f"`{shown(url)}` has no commit `{next(filter(None, absent), commits[0])}`")
 
     def _pull(
-        self, url: str, wants: Sequence[str], tick: Tick, *, depth: int | None = None, blobs: bool = False
+        self, url: str, wants: Sequence[str], tick: Tick, *, part: str, depth: int | None = None
     ) -> str | None:
         """Fetch ids or refs in one request; give the server's words where it refuses."""
         kept, log = self._kept(url), io.BytesIO()
-        options = ["--no-filter" if blobs else "--filter=blob:none", *([f"--depth={depth}"] if depth else [])]
+        options = [part, *([f"--depth={depth}"] if depth else [])]
         argv = [*_FETCH, *options, _REMOTE]
         with kept.fetching() as env, TemporaryFile(dir=kept.path) as asked:
             asked.write("".join(f"{want}\n" for want in wants).encode())

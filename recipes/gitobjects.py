@@ -23,8 +23,9 @@ from typing import BinaryIO
 
 from filelock import FileLock
 
-from recipes import process
+from recipes import history, process
 from recipes.errors import IntegrityError
+from recipes.history import Step
 from recipes.process import Ended
 from recipes.tree import to_text
 
@@ -154,6 +155,16 @@ class Repository:
         asked = "".join(f"{oid}\n" for oid in dict.fromkeys(oids)).encode()
         answers = self._git("cat-file", "--batch-check", stdin=asked).out.decode().splitlines()
         return [line.removesuffix(" missing") for line in answers if line.endswith(" missing")]
+
+    def leads_back(self, commits: Sequence[str]) -> bool:
+        """Say whether commits are there with all that came before them; trees need not be."""
+        return self._git("rev-list", "--count", *commits).code == 0
+
+    def line(self, commit: str, *without: str) -> list[Step]:
+        """List a commit and its first parents, newest first, less all that led to others."""
+        hidden = [f"^{one}" for one in without]
+        argv = ["rev-list", "--first-parent", "--encoding=UTF-8", history.FORMAT, commit, *hidden]
+        return history.parse(self._git(*argv).out)
 
     def verified(self, commit: str) -> Commit:
         """Read a commit and all its trees. Raises IntegrityError where one is not what its id says."""

@@ -16,7 +16,7 @@ _DEAD = re.compile(
 _CUT_OFF = re.compile(r"early EOF|RPC failed|unexpected disconnect|hung up|too slow|timed out")
 _DAMAGED = re.compile(r"fsck error|bad object|corrupt|COLLISION|inflate|unresolved deltas|did not send all")
 REFUSED = re.compile(r"not our ref|unadvertised object|want \S+ not valid|find remote ref|no such remote ref")
-ABSENT = "not our ref"  # the answer of a server that would hand out any commit, if it had it
+_ABSENT = re.compile("not our ref ([0-9a-f]{40})")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ECHO = re.compile(  # says only that something went wrong before
     r"fatal: (?:fetch-pack: invalid index-pack output|Could not read from remote|the remote end hung up)"
@@ -29,6 +29,12 @@ def check_disk(text: str, place: Path) -> None:
     for number in _FULL:
         if re.search(f"^(?!remote:).*{os.strerror(number)}", text, re.MULTILINE):
             raise OSError(number, os.strerror(number), str(place))
+
+
+def absent(text: str) -> str | None:
+    """Give the commit that a server which hands out any commit says that it does not have."""
+    found = _ABSENT.search(text)
+    return found and found[1]
 
 
 def is_damage(text: str) -> bool:

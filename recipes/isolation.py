@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import process, sandbox
+from recipes import process, sandbox, toolchain
 from recipes.errors import SandboxError, ToolchainError
 from recipes.sandbox import Bind, Sandbox
 
@@ -100,3 +102,18 @@ def _libraries(loader: str, program: str, env: Mapping[str, str]) -> set[str]:
         why = ended.err.decode(errors="replace").strip()
         raise SandboxError(f"`{program}` cannot run here: {why}")
     return set(re.findall(r"=> (/\S+)", text))
+
+
+def python(env: Mapping[str, str]) -> tuple[Bind, ...]:
+    """Give the host's Python for a recipe's script: the interpreter, its standard library, what both need.
+
+    Its version is no input: a script is one that makes the same bytes with every Python (its recipe says
+    why), and the tests run it with more than one.
+    """
+    program, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
+    home = Path(toolchain.PYTHON).parent.parent
+    return (
+        *runtime([str(program)], env),
+        Bind(str(program), toolchain.PYTHON),
+        Bind(str(library), str(home / "lib" / library.name)),
+    )

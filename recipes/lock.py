@@ -15,9 +15,10 @@ import pydantic
 import yaml
 
 from recipes import hashes, located
+from recipes.dates import Moment, written
 from recipes.errors import LockError
 from recipes.located import Strict, misplaced
-from recipes.origins import GitOrigin, Origin, PypiOrigin, below
+from recipes.origins import GitOrigin, Origin, answers, below, missing
 from recipes.origins import Path as TreePath
 from recipes.spec import Modes, Source, Taken
 
@@ -52,13 +53,14 @@ ObjectId = Annotated[str, pydantic.AfterValidator(_object_id)]
 
 
 class LockedSource(Strict):
-    """One source: what was asked (`ref`, filter, origins) and what it is (`commit`, `tree`, `hash`).
+    """One source: what was asked (`ref`, `before`, filter, origins), what it is (`commit`, `tree`, `hash`).
 
     `hash` is the NAR SHA-256 of the tree that the filter leaves, in SRI form. `tree` is git's id of the
     whole tree of `commit`, as long as it could be read; `resolved` is the ref that `ref` was found as.
     """
 
     ref: str | None = None
+    before: Moment | None = None
     resolved: str | None = None
     commit: ObjectId | None = None
     date: Annotated[str, pydantic.AfterValidator(_date)] | None = None
@@ -73,8 +75,8 @@ class LockedSource(Strict):
     @pydantic.model_validator(mode="after")
     def _whole(self) -> LockedSource:
         for at, one in enumerate(self.origins):
-            if isinstance(one, PypiOrigin) and one.sha256 is None:
-                raise misplaced("`sha256` is missing", "origins", at)
+            if (key := missing(one)) is not None:
+                raise misplaced(f"`{key}` is missing", "origins", at)
         return self
 
     @property
@@ -177,10 +179,13 @@ def _source(lock: Lock, asked: Source) -> Iterator[str]:
         return
     if locked.ref != asked.ref:
         yield f"source `{asked.name}` asks for ref `{asked.ref}`, the lock answers `{locked.ref}`"
-    elif locked.commit not in (None, asked.ref) and _ID.fullmatch(asked.ref):
+    elif asked.ref and _ID.fullmatch(asked.ref) and locked.commit not in (None, asked.ref):
         yield f"source `{asked.name}` asks for commit {asked.ref}, the lock answers {locked.commit}"
+    if locked.before != asked.before:
+        both = [f"before {written(one)}" if one else "no date" for one in (asked.before, locked.before)]
+        yield f"source `{asked.name}` asks for {both[0]}, the lock answers {both[1]}"
     yield from _taken(asked.name, asked.taken, locked)
-    if len(asked.origins) != len(locked.origins) or not all(map(_answers, locked.origins, asked.origins)):
+    if len(asked.origins) != len(locked.origins) or not all(map(answers, locked.origins, asked.origins)):
         yield f"source `{asked.name}` has other origins than its lock"
     yield from _submodules(lock.of(asked.name), asked)
 
@@ -194,20 +199,19 @@ def _submodules(locked: Mapping[str, LockedSource], asked: Source) -> Iterator[s
             yield f"submodule `{name}` is locked, and no spec asks for it"
         else:
             yield from _taken(name, asked.submodules[path], locked[path])
-            carriers = [below(one, path) for one in asked.origins if not isinstance(one, GitOrigin)]
+            parent = [_found(locked[""], one) for one in asked.origins]
+            carriers = [below(one, path) for one in parent if not isinstance(one, GitOrigin)]
             have = locked[path].origins
             wanted = (*carriers, *asked.submodules[path].also)
-            if not all(any(_answers(one, more) for one in have) for more in wanted):
+            if not all(any(answers(one, more) for one in have) for more in wanted):
                 yield f"submodule `{name}` has an origin that its lock does not name"
+
+
+def _found(locked: LockedSource, asked: Origin) -> Origin:
+    """Give an origin as it was locked: a spec may leave out in which directory of it the tree is."""
+    return next((one for one in locked.origins if answers(one, asked)), asked)
 
 
 def _taken(name: str, asked: Taken, locked: LockedSource) -> Iterator[str]:
     if asked.filter() != locked.taken.filter():
         yield f"source `{name}` takes another part of its tree than its lock (include, exclude, strip, modes)"
-
-
-def _answers(locked: Any, asked: Any) -> bool:
-    """Say whether a locked origin is the one asked for: the archive's hash may be the lock's own finding."""
-    if isinstance(asked, PypiOrigin) and asked.sha256 is None and isinstance(locked, PypiOrigin):
-        locked = locked.model_copy(update={"sha256": None})
-    return bool(locked == asked)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from recipes import compare, dates, diff, requirements, resolve
 from recipes import lock as locks
-from recipes import requirements, resolve
+from recipes.diff import Difference
 from recipes.errors import FetchError, LockError, RecipesError, UsageError
 from recipes.fetch import Fetcher
 from recipes.located import nearest
-from recipes.lock import Lock, LockedSource
+from recipes.lock import Lock
 from recipes.project import Project
 from recipes.report import Report
 from recipes.requirements import Requirements
@@ -22,14 +25,12 @@ TOOLCHAIN = "toolchain"  # what stands for the toolchain where sources are named
 
 
 def lock(project: Project, variants: Sequence[str], names: Sequence[str], fetcher: Fetcher) -> None:
-    """Lock variants: all of each, or only the sources that are named.
+    """Lock variants: all of each, or only the sources that are named, in the variants that have them.
 
     Whatever can be resolved is written; then the first failure is raised, if there was one.
     """
     failures: list[RecipesError] = []
-    all_specs = [project.specs(variant) for variant in variants]
-    for specs in all_specs:
-        _known(specs, names)
+    all_specs = _having(project, variants, names)
     with fetcher.store.using():
         for specs in all_specs:
             if not names or TOOLCHAIN in names:
@@ -44,22 +45,57 @@ def lock(project: Project, variants: Sequence[str], names: Sequence[str], fetche
         )
 
 
-def _known(specs: Specs, names: Sequence[str]) -> None:
-    known = [*specs.environment.sources, TOOLCHAIN]
+def lock_at(
+    project: Project, variants: Sequence[str], at: datetime, output: Path | None, fetcher: Fetcher
+) -> None:
+    """Lock variants as if each branch had `before: AT`, into files of their own, and print the difference.
+
+    The file is `output`, else `locks/VARIANT@AT.lock.yaml`. It says `before` of each branch, so it does not
+    answer the variant's specs, and the variant's own locks stay as they are: it is for `recipes diff`.
+    Nothing is written unless everything could be resolved.
+    """
+    if output is not None and len(variants) != 1:
+        raise UsageError(
+            "`--output` is one file, and there are several variants", hint="name one: `--variant`"
+        )
+    with fetcher.store.using():
+        for specs in [project.specs(variant) for variant in variants]:
+            path, old = _old(project, specs.variant, fetcher.report)
+            new = resolve.Resolver(fetcher, old, at=at).lock(list(specs.sources()))
+            day = dates.written(at).replace(":", "")  # which some file systems do not have in names
+            place = output or path.with_name(f"{specs.variant}@{day}.lock.yaml")
+            _write(project, place, locks.render(new), _changes(old, new, fetcher), fetcher.report)
+
+
+def _having(project: Project, variants: Sequence[str], names: Sequence[str]) -> list[Specs]:
+    """Read the specs of the variants that have what is named. Raises UsageError for what none has."""
+    found = [project.specs(variant) for variant in variants]
     for name in names:
+        known = sorted({TOOLCHAIN, *(source for specs in found for source in specs.environment.sources)})
         if name not in known:
-            raise UsageError(f"variant `{specs.variant}` has no source `{name}`{nearest(name, known)}")
+            who = f"variant `{variants[0]}` has no" if len(variants) == 1 else "no variant has a"
+            raise UsageError(f"{who} source `{name}`{nearest(name, known)}")
+    wanted = {*names}
+    return [specs for specs in found if not names or wanted & {TOOLCHAIN, *specs.environment.sources}]
 
 
 def _sources(
     project: Project, specs: Specs, named: frozenset[str] | None, fetcher: Fetcher
 ) -> Sequence[RecipesError]:
-    path, _ = project.lock_files(specs.variant)
-    old = _before(path, lambda: project.lock(specs.variant), fetcher.report)
-    resolver = resolve.Resolver(fetcher, old, named)
+    path, old = _old(project, specs.variant, fetcher.report)
+    resolver = resolve.Resolver(fetcher, old, named if old else None)
     new = resolver.lock(list(specs.sources()))
-    _write(project, path, locks.render(new), list(changes(old, new)), fetcher.report)
+    _write(project, path, locks.render(new), _changes(old, new, fetcher), fetcher.report)
     return resolver.failures
+
+
+def _old(project: Project, variant: str, report: Report) -> tuple[Path, Lock | None]:
+    path, _ = project.lock_files(variant)
+    return path, _before(path, lambda: project.lock(variant), report)
+
+
+def _changes(old: Lock | None, new: Lock, fetcher: Fetcher) -> str:
+    return diff.text(Difference(compare.sources(old or Lock(sources={}), new, fetcher.git, fetcher.report)))
 
 
 def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[RecipesError]:
@@ -74,7 +110,8 @@ def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[Rec
         if old is None:
             raise
         return [error]
-    _write(project, path, requirements.render(new), list(wheel_changes(old, new)), fetcher.report)
+    difference = diff.text(Difference(wheels=diff.wheels(old or Requirements(), new)))
+    _write(project, path, requirements.render(new), difference, fetcher.report)
     return []
 
 
@@ -87,10 +124,15 @@ def _before(path: Path, read: Callable[[], _T], report: Report) -> _T | None:
         return None
 
 
-def _write(project: Project, path: Path, text: str, difference: Sequence[str], report: Report) -> None:
-    name = path.relative_to(project.root)
+def _write(project: Project, path: Path, text: str, difference: str, report: Report) -> None:
+    name = path.relative_to(project.root) if path.is_relative_to(project.root) else path
     if project.write(path, text):
-        report.result("\n".join([f"{name}:", *(f"  {line}" for line in difference)]))
+        what = (
+            f":\n{textwrap.indent(difference, '  ')}"
+            if difference
+            else " is written anew, to the same effect"
+        )
+        report.result(f"{name}{what}")
     else:
         report.line(f"{name} is up to date")
 
@@ -122,41 +164,3 @@ def satisfied(specs: Specs, lock: Lock, toolchain: Requirements) -> None:
             ),
             hint=f"`recipes lock --variant {specs.variant}`, then read the difference",
         )
-
-
-def changes(old: Lock | None, new: Lock) -> Iterator[str]:
-    """Say, a line each, which sources differ between two locks."""
-    before = old.sources if old else {}
-    for name in sorted({*before, *new.sources}):
-        had, has = before.get(name), new.sources.get(name)
-        if had is None and has is not None:
-            yield f"{name}: new, {_what(has)}"
-        elif has is None:
-            yield f"{name}: gone"
-        elif had is not None and has != had:
-            yield (
-                f"{name}: {_what(had)} → {_what(has)}"
-                if _what(had) != _what(has)
-                else f"{name}: asked for anew"
-            )
-
-
-def _what(one: LockedSource) -> str:
-    at = [one.ref or "", (one.commit or "")[:12], (one.date or "")[:10], one.hash[:19]]
-    return " ".join(part for part in at if part)
-
-
-def wheel_changes(old: Requirements | None, new: Requirements) -> Iterator[str]:
-    """Say, a line each, which wheels differ between two toolchain locks."""
-    before = {(one.project, one.platform): one for one in old.wheels} if old else {}
-    after = {(one.project, one.platform): one for one in new.wheels}
-    for key in sorted({*before, *after}):
-        had, has = before.get(key), after.get(key)
-        if had != has:
-            was = had.version if had else "new"
-            now = has.version if has else "gone"
-            yield (
-                f"{key[0]} for {key[1]}: {was} → {now}"
-                if was != now
-                else f"{key[0]} for {key[1]}: other file"
-            )

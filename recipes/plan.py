@@ -18,7 +18,7 @@ from recipes.errors import LockError, SpecError
 from recipes.lock import Lock, LockedSource
 from recipes.origins import Origin
 from recipes.requirements import Wheel
-from recipes.spec import Recipe, Specs
+from recipes.spec import CMake, Recipe, Specs
 from recipes.tree import Filter
 
 PLAN_FORMAT = 1  # raised whenever the same specs and locks would give other store paths
@@ -66,10 +66,11 @@ class UnpackedWheel:
 
 @dataclass(frozen=True)
 class Phase:
-    """One command of a build, run in the sandbox in /build."""
+    """One command of a build, run in the sandbox in /build; `says` is a text that it must print."""
 
     name: str
     argv: tuple[str, ...]
+    says: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Build:
 
     `tools` maps a project of the toolchain to its store path; `programs` are the wrappers in
     /toolchain/bin. `check` is the text of a program that must succeed on the result, `options` what it
-    is told of the build. `system` is the platform that builds, `platform` the one that is built for.
+    is told of the build. `files` are texts that lie in /recipe. `system` is the platform that builds,
+    `platform` the one that is built for; both are `any` for a script.
     """
 
     kind: ClassVar[str] = "build"
@@ -96,6 +98,7 @@ class Build:
     outputs: Mapping[str, str]
     options: Mapping[str, str]
     check: str | None
+    files: Mapping[str, str]
 
     def identity(self) -> dict[str, Any]:
         """Name what the result depends on: all of it."""
@@ -163,7 +166,7 @@ def plan(
     `wheels` are the toolchain's, for `system`. Raises SpecError where nothing is built of the target,
     LockError where the toolchain lacks a program.
     """
-    if specs.recipes[target].cmake is None:
+    if not specs.recipes[target].built:
         raise SpecError(f"`{target}` is a source: nothing is built of it")
     versions = {wheel.project: wheel.version for wheel in wheels}
     for project in toolchain.NEEDS:
@@ -193,12 +196,20 @@ class _Planned:
         return name
 
     def component(self, name: str) -> None:
-        sources = {path: self.add(_tree(name, path, one)) for path, one in self.lock.of(name).items()}
-        recipe = self.specs.recipes[name]
-        self.made[name] = self.add(self.build(name, recipe, sources)) if recipe.cmake else sources[""]
+        owner, recipe = self.specs.owner(name), self.specs.recipes[name]
+        sources = {path: self.add(_tree(owner, path, one)) for path, one in self.lock.of(owner).items()}
+        if not recipe.built:
+            self.made[name] = sources[""]
+        elif recipe.cmake:
+            self.made[name] = self.add(self.by_cmake(name, recipe, recipe.cmake, sources))
+        else:
+            self.made[name] = self.add(self.by_script(name, recipe, sources))
 
-    def build(self, name: str, recipe: Recipe, sources: Mapping[str, str]) -> Build:
-        options = {key: _fill(value, recipe) for key, value in self.specs.options(name).items()}
+    def by_cmake(self, name: str, recipe: Recipe, by: CMake, sources: Mapping[str, str]) -> Build:
+        given = self.specs.options(name, self.platform)
+        options = {key: _fill(value, recipe) for key, value in given.items()}
+        cross = toolchain.processor(self.platform) if self.platform != self.system else None
+        says = _told(by.says, options) if by.says else None
         return Build(
             component=name,
             platform=self.platform,
@@ -207,21 +218,41 @@ class _Planned:
             sources=sources,
             inputs={one: self.made[one] for one in recipe.inputs},
             tools=self.tools,
-            programs=toolchain.wrappers(self.platform),
-            env=toolchain.environment(self.lock.epoch(name)),
-            phases=self.phases(recipe, options),
+            programs=toolchain.wrappers(self.platform, self.system),
+            env=toolchain.environment(self.lock.epoch(self.specs.owner(name))),
+            phases=(
+                Phase("configure", cmake.configure(options, self.ninja, cross=cross), says),
+                Phase("build", cmake.build(by.targets, self.ninja)),
+            ),
             outputs=recipe.outputs,
             options=options,
-            check=self.specs.files[f"{name}/{recipe.check}"].decode() if recipe.check else None,
+            check=self.program(name, recipe.check),
+            files={},
         )
 
-    def phases(self, recipe: Recipe, options: Mapping[str, str]) -> tuple[Phase, ...]:
-        cross = toolchain.TARGETS[self.platform].partition("-")[0] if self.platform != self.system else None
-        targets = recipe.cmake.targets if recipe.cmake else ()
-        return (
-            Phase("configure", cmake.configure(options, self.ninja, cross=cross)),
-            Phase("build", cmake.build(targets, self.ninja)),
+    def by_script(self, name: str, recipe: Recipe, sources: Mapping[str, str]) -> Build:
+        """Plan a build by a Python program: the same for every platform, and without the toolchain."""
+        places = json.dumps({one: f"/inputs/{one}" for one in recipe.inputs}, sort_keys=True)
+        argv = (toolchain.PYTHON, "-s", "-S", "-B", "/recipe/script.py", cmake.SOURCE, cmake.BUILD, places)
+        return Build(
+            component=name,
+            platform="any",
+            system="any",
+            sandbox="namespaces",
+            sources=sources,
+            inputs={one: self.made[one] for one in recipe.inputs},
+            tools={},
+            programs={},
+            env=toolchain.environment(self.lock.epoch(self.specs.owner(name))),
+            phases=(Phase("run", argv),),
+            outputs=recipe.outputs,
+            options={},
+            check=self.program(name, recipe.check),
+            files={"script.py": self.program(name, recipe.script) or ""},
         )
+
+    def program(self, component: str, path: str | None) -> str | None:
+        return self.specs.files[f"{component}/{path}"].decode() if path else None
 
 
 def order(specs: Specs, target: str) -> Iterator[str]:
@@ -241,6 +272,12 @@ def order(specs: Specs, target: str) -> Iterator[str]:
 def _tree(component: str, path: str, one: LockedSource) -> SourceTree:
     name = f"{component}/{path}" if path else component
     return SourceTree(name, one.hash, one.commit, one.resolved, one.taken.filter(), one.origins)
+
+
+def _told(text: str, options: Mapping[str, str]) -> str:
+    for name, value in options.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def _fill(value: str, recipe: Recipe) -> str:

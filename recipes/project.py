@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import files, located, lock, requirements
 from recipes.errors import LockError, SpecError, UsageError
+from recipes.giturls import is_commit_id
 from recipes.located import Located, Place
 from recipes.lock import Lock
+from recipes.origins import GitOrigin
 from recipes.requirements import Requirements
-from recipes.spec import NAME, Environment, Recipe, Specs, unfilled
+from recipes.spec import NAME, Environment, Recipe, Specs, asked, unfilled
 
 # `extends:` merges these key by key, that many levels deep: by source and field, by component and option
-_MERGED = {"sources": 2, "options": 2}
+_MERGED = {"sources": 2, "options": 2, "inputs": 1}
+_PROGRAMS = ("check", "script")  # the keys of a recipe that name a file beside it
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,15 @@ class Project:
         """
         found = self._environment(variant, ())
         environment = located.check(found, Environment, SpecError)
-        recipes = {name: self._recipe(name) for name in self._components()}
+        recipes = self.recipes()
         _check_names(found, environment, recipes)
-        _check_cycles(recipes)
+        _check_dates(found, environment, recipes)
+        for name, more in environment.inputs.items():
+            inputs = tuple(dict.fromkeys((*recipes[name].inputs, *more)))
+            recipes[name] = recipes[name].model_copy(update={"inputs": inputs})
+        _check_cycles(recipes, lambda user, needed: self._input(found, environment, user, needed))
+        _check_closure(found, environment, recipes)
+        _check_options(found, environment, recipes)
         return Specs(variant, environment, recipes, self._files(recipes))
 
     def recipes(self) -> dict[str, Recipe]:
@@ -66,20 +75,35 @@ class Project:
     def _components(self) -> list[str]:
         return sorted(path.parent.name for path in (self.root / "recipes/components").glob("*/recipe.yaml"))
 
+    def _input(self, found: Located, environment: Environment, user: str, needed: str) -> str:
+        """Say where it is written that a component is built with another."""
+        if needed in environment.inputs.get(user, ()):
+            return f"{found.where(('inputs', user))}: inputs.{user}"
+        return f"{self._recipe_file(user).where(('inputs',))}: inputs"
+
+    def _recipe_file(self, name: str) -> Located:
+        return self._read(self.root / "recipes/components" / name / "recipe.yaml", SpecError)
+
     def _recipe(self, name: str) -> Recipe:
-        found = self._read(self.root / "recipes/components" / name / "recipe.yaml", SpecError)
+        found = self._recipe_file(name)
         _check_name(found.file, name)
         recipe = located.check(found, Recipe, SpecError)
-        for at, one in enumerate(recipe.inputs):
-            if one not in self._components():
-                near = located.nearest(one, self._components())
-                raise SpecError(f"{found.where(('inputs', at))}: inputs[{at}]: no component `{one}`{near}")
-        if recipe.check and not (self.root / "recipes/components" / name / recipe.check).is_file():
-            raise SpecError(f"{found.where(('check',))}: check: no file `{recipe.check}` beside the recipe")
+        named: list[tuple[Place, str]] = [(("inputs", at), one) for at, one in enumerate(recipe.inputs)]
+        named += [(("source_of",), recipe.source_of)] if recipe.source_of else []
+        _check_known(found, named, self._components())
+        for key in _PROGRAMS:
+            program = getattr(recipe, key)
+            if program and not (self.root / "recipes/components" / name / program).is_file():
+                raise SpecError(f"{found.where((key,))}: {key}: no file `{program}` beside the recipe")
         return recipe
 
     def _files(self, recipes: dict[str, Recipe]) -> dict[str, bytes]:
-        named = [f"{name}/{recipe.check}" for name, recipe in recipes.items() if recipe.check]
+        named = [
+            f"{name}/{program}"
+            for name, recipe in recipes.items()
+            for program in (getattr(recipe, key) for key in _PROGRAMS)
+            if program
+        ]
         return {name: self._program(self.root / "recipes/components" / name) for name in named}
 
     def _program(self, path: Path) -> bytes:
@@ -111,7 +135,10 @@ class Project:
         try:
             return requirements.parse(self._lock_bytes(path, variant).decode(), name)
         except UnicodeDecodeError as wrong:
-            raise LockError(f"{name}: not UTF-8: byte {wrong.start}") from wrong
+            raise LockError(
+                f"{name}: not UTF-8: byte {wrong.start}",
+                hint=f"see what changed: `git log -p {name}`; lock again: `recipes lock`",
+            ) from wrong
 
     def _lock_bytes(self, path: Path, variant: str) -> bytes:
         if not path.is_file():
@@ -165,12 +192,35 @@ def _check_names(found: Located, environment: Environment, recipes: dict[str, Re
     named: list[tuple[Place, str]] = [(("target",), environment.target)]
     named += [(("sources", name), name) for name in environment.sources]
     named += [(("options", name), name) for name in environment.options]
+    for name, more in environment.inputs.items():
+        named += [(("inputs", name), name), *((("inputs", name, at), one) for at, one in enumerate(more))]
+    _check_known(found, named, recipes)
+    for name in environment.sources:
+        if owner := recipes[name].source_of:
+            where = found.where(("sources", name))
+            raise SpecError(f"{where}: sources.{name}: it has the source of `{owner}`, and none of its own")
+
+
+def _check_dates(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
+    for name, change in environment.sources.items():
+        base = recipes[name].source
+        if base is None or change is None or change.before is None:
+            continue
+        source = asked(name, base, change)
+        if source.ref and (is_commit_id(source.ref) or source.ref.startswith("refs/tags/")):
+            wrong = f"only a branch has dates, and `ref` is `{source.ref}`"
+        elif not any(isinstance(one, GitOrigin) for one in source.origins):
+            wrong = "only a repository has dates, and the source has none among its origins"
+        else:
+            continue
+        raise SpecError(f"{found.where(('sources', name, 'before'))}: sources.{name}.before: {wrong}")
+
+
+def _check_known(found: Located, named: Iterable[tuple[Place, str]], known: Collection[str]) -> None:
     for place, name in named:
-        if name not in recipes:
-            near = located.nearest(name, recipes)
+        if name not in known:
+            near = located.nearest(name, known)
             raise SpecError(f"{found.where(place)}: {located.dotted(place)}: no component `{name}`{near}")
-    _check_closure(found, environment, recipes)
-    _check_options(found, environment, recipes)
 
 
 def _check_closure(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
@@ -180,10 +230,15 @@ def _check_closure(found: Located, environment: Environment, recipes: dict[str, 
         raise SpecError(
             f"{found.where(('target',))}: target: `{environment.target}` is not among the sources{near}"
         )
-    for name in known:
-        for needed in recipes[name].inputs:
-            if needed not in known:
-                raise SpecError(f"{where}: sources: `{needed}` is missing, and `{name}` is built with it")
+    users = {name: name for name in known}
+    queue = list(known)
+    for name in queue:  # grows while it is read: all that is reachable, each once
+        owner = recipes[name].source_of or name
+        if owner not in known:
+            raise SpecError(f"{where}: sources: `{owner}` is missing, and `{users[name]}` is built with it")
+        new = [needed for needed in recipes[name].inputs if needed not in users]
+        users |= dict.fromkeys(new, name)
+        queue += new
 
 
 def _check_options(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
@@ -198,15 +253,18 @@ def _check_options(found: Located, environment: Environment, recipes: dict[str, 
                 raise SpecError(f"{found.where(place)}: {located.dotted(place)}: {wrong}")
 
 
-def _check_cycles(recipes: dict[str, Recipe]) -> None:
-    def walk(name: str, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _check_cycles(recipes: dict[str, Recipe], where: Callable[[str, str], str]) -> None:
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
-            yield (*above[above.index(name) :], name)
-            return
-        for one in recipes[name].inputs:
-            yield from walk(one, (*above, name))
+            cycle = (*above[above.index(name) :], name)
+            chain = " → ".join(cycle)
+            raise SpecError(f"{where(*cycle[:2])}: a component is built with itself: {chain}")
+        if name not in done:
+            for one in recipes[name].inputs:
+                visit(one, (*above, name))
+            done.add(name)
 
     for name in recipes:
-        for cycle in walk(name, ()):
-            file = f"recipes/components/{cycle[0]}/recipe.yaml"
-            raise SpecError(f"{file}: inputs: a component is built with itself: {' → '.join(cycle)}")
+        visit(name, ())

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from recipes import cmake, files, isolation, process, toolchain
+from recipes import cmake, files, isolation, process, sandbox, toolchain
 from recipes.errors import BuildError
-from recipes.fetch import Fetcher
+from recipes.fetch import Fetcher, settle
 from recipes.isolation import Isolation
 from recipes.plan import Build, Phase, Plan, SourceTree, UnpackedWheel
 from recipes.report import Report, Task
@@ -23,14 +24,7 @@ from recipes.sandbox import Bind, Sandbox
 from recipes.store import Info, Store
 
 _TAIL = 25  # lines of a failed phase's log that are shown
-_CHECK_SECONDS = 300
-
-# what a build sees instead of the host's own
-_ETC = {
-    "passwd": "build:x:0:0::/tmp:/bin/sh\n",
-    "group": "build:x:0:\n",
-    "hosts": "127.0.0.1 localhost\n",
-}
+_LITTLE = 1 << 20  # bytes: what a program that met the end of the disk leaves is less
 
 
 @dataclass
@@ -65,8 +59,7 @@ class Realiser:
         sources = {name: one for name, one in nodes.items() if isinstance(one, SourceTree)}
         with self.store.using(), ThreadPoolExecutor(2) as pool:
             both = [pool.submit(self.fetcher.wheels, wheels), pool.submit(self.fetcher.sources, sources)]
-        for one in both:
-            one.result()
+        settle(both)
 
     def _missing_builds(self, plan: Plan) -> list[str]:
         """Give the builds that the target needs and the store lacks."""
@@ -114,12 +107,14 @@ class Realiser:
         log.unlink(missing_ok=True)
         for phase in build.phases:
             self._phase(place, build, phase, log, lambda argv: chosen.enter(box, argv, str(place / "root")))
-        result = _collect(place, build, log)
+        roots = {below: place / below for below in ("src", "build")}
+        roots |= {f"inputs/{one}": self.store.path(path) for one, path in build.inputs.items()}
+        result = _collect(place / "result", roots, build, log)
         self._check(result, build, log)
         self.store.add(name, result, kind="build")
 
     def _prepare(self, place: Path, build: Build) -> Sandbox:
-        for made in ("src", "build", "cache", "root", "toolchain/bin", "etc"):
+        for made in ("src", "build", "cache", "root", "toolchain/bin", "etc", "recipe"):
             (place / made).mkdir(parents=True)
         for below, source in sorted(build.sources.items()):
             (place / "src" / below).mkdir(parents=True, exist_ok=True)
@@ -128,23 +123,31 @@ class Realiser:
             written = place / "toolchain/bin" / program
             written.write_text(text)
             written.chmod(0o755)
-        for file, text in _ETC.items():
-            (place / "etc" / file).write_text(text)
+        texts = {f"etc/{file}": text for file, text in sandbox.ETC.items()}
+        texts |= {f"recipe/{file}": text for file, text in build.files.items()}
+        for file, text in texts.items():
+            (place / file).write_text(text)
         return Sandbox(binds=self._binds(place, build), cwd=cmake.BUILD, env=tuple(sorted(build.env.items())))
 
     def _binds(self, place: Path, build: Build) -> tuple[Bind, ...]:
         writable = {cmake.SOURCE: "src", cmake.BUILD: "build", toolchain.CACHE: "cache"}
         tools = {f"{toolchain.ROOT}/{one}": self.store.path(path) for one, path in build.tools.items()}
-        inside = toolchain.CMAKE.removeprefix(f"{toolchain.ROOT}/cmake/")
-        programs = [str(self.store.path(build.tools["cmake"]) / inside)]
         return (
-            *isolation.runtime(programs, self.env),
+            *self._host(build),
             *(Bind(str(place / below), target, writable=True) for target, below in writable.items()),
             *(Bind(str(path), target) for target, path in tools.items()),
             Bind(str(place / "toolchain/bin"), f"{toolchain.ROOT}/bin"),
             Bind(str(place / "etc"), "/etc"),
+            Bind(str(place / "recipe"), "/recipe"),
             *(Bind(str(self.store.path(path)), f"/inputs/{one}") for one, path in build.inputs.items()),
         )
+
+    def _host(self, build: Build) -> tuple[Bind, ...]:
+        """Give what of the host the build's programs need to run."""
+        if "cmake" not in build.tools:
+            return isolation.python(self.env)
+        inside = toolchain.CMAKE.removeprefix(f"{toolchain.ROOT}/cmake/")
+        return isolation.runtime([str(self.store.path(build.tools["cmake"]) / inside)], self.env)
 
     def _phase(
         self, place: Path, build: Build, phase: Phase, log: Path, enter: Callable[[list[str]], list[str]]
@@ -154,9 +157,16 @@ class Realiser:
         with log.open("ab") as out, self.report.task(text, "steps") as task:
             out.write(f"### {phase.name}: {json.dumps(phase.argv)}\n".encode())
             out.flush()
-            code = process.stream(enter(argv), env=self.env, cwd=place, log=out, line=_progress(task))
+            line = _Line(task, phase.says)
+            code = process.stream(enter(argv), env=self.env, cwd=place, log=out, line=line)
         if code:
             raise _failed(build, phase.name, code, log)
+        if phase.says and not line.said:
+            raise BuildError(
+                f"`{build.component}` did not say what its recipe expects in phase `{phase.name}`\n"
+                f"  expected  {phase.says}\n  log       {log}",
+                hint=f"it fell back to something else, the log says why: `less {log}`",
+            )
 
     def _check(self, result: Path, build: Build, log: Path) -> None:
         """Use what was built, in a process of its own; what cannot be used is not added."""
@@ -179,28 +189,32 @@ class Realiser:
             raise _failed(build, "check", code, log)
 
 
-def _progress(task: Task) -> Callable[[str], None]:
-    """Read ninja's own count of steps, `[DONE/ALL]`."""
-    counted = re.compile(r"\[(\d+)/(\d+)\] ")
+class _Line:
+    """Follows a phase's output: ninja's own count of steps, `[DONE/ALL]`, and what must be said in it."""
 
-    def line(text: str) -> None:
-        found = counted.match(text)
+    _counted = re.compile(r"\[(\d+)/(\d+)\] ")
+
+    def __init__(self, task: Task, expected: str | None) -> None:
+        self.task, self.expected, self.said = task, expected, False
+
+    def __call__(self, text: str) -> None:
+        found = self._counted.match(text)
         if found:
-            task(int(found[1]), int(found[2]))
-        task.note(text)
+            self.task(int(found[1]), int(found[2]))
+        self.said |= self.expected is not None and self.expected in text
+        self.task.note(text)
 
-    return line
 
-
-def _collect(place: Path, build: Build, log: Path) -> Path:
-    """Take what the recipe promises out of the build; a link out of it is not followed."""
-    result = place / "result"
+def _collect(result: Path, roots: Mapping[str, Path], build: Build, log: Path) -> Path:
+    """Take what the recipe promises out of the build; a link that leads out of it is not followed."""
     result.mkdir()
     for target, left in build.outputs.items():
-        found = place / left
-        if not found.exists() or not found.resolve().is_relative_to(place.resolve()):
+        under = next(one for one in roots if left.startswith(f"{one}/"))
+        found = roots[under] / left.removeprefix(f"{under}/")
+        if not found.exists() or not found.resolve().is_relative_to(roots[under].resolve()):
             raise BuildError(
-                f"`{build.component}` did not make what its recipe promises\n  promised  {target}, from {left}",
+                f"`{build.component}` did not make what its recipe promises\n"
+                f"  promised  {target}, from {left}",
                 hint=f"see the end of the log: `less {log}`",
             )
         (result / target).parent.mkdir(parents=True, exist_ok=True)
@@ -211,11 +225,20 @@ def _collect(place: Path, build: Build, log: Path) -> Path:
     return result
 
 
-def _failed(build: Build, phase: str, code: int, log: Path) -> BuildError:
+def _failed(build: Build, phase: str, code: int, log: Path) -> BuildError | OSError:
     end = log.read_bytes().decode(errors="replace").splitlines()[-_TAIL:]
+    if _is_full(log.parent, end):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log))
     how = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
     shown = "\n".join(f"  {line}" for line in end)
     return BuildError(
         f"`{build.component}` failed in phase `{phase}`: {how}\n{shown}\n  log  {log}",
         hint=f"the whole log: `less {log}`",
     )
+
+
+def _is_full(place: Path, said: Sequence[str]) -> bool:
+    """Say whether a phase failed for want of room: the build is not at fault then."""
+    room = os.statvfs(place)
+    little = room.f_bavail * room.f_frsize < _LITTLE or room.f_files > 0 == room.f_favail
+    return little or any(os.strerror(errno.ENOSPC) in line for line in said)

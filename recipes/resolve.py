@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import datetime
 
-from recipes import origins
+from recipes import carriers, githistory, origins
 from recipes.archives import Want, unpack
-from recipes.errors import FetchError, IntegrityError, RecipesError
+from recipes.dates import written
+from recipes.errors import FetchError, IntegrityError, RecipesError, SpecError
 from recipes.fetch import PARALLEL, Fetcher, silent
 from recipes.files import TreeWriter, tree_hash
+from recipes.git import Resolved
 from recipes.lock import Lock, LockedSource
-from recipes.origins import Archive, GitOrigin, Origin, PypiOrigin
+from recipes.origins import Archive, GitOrigin, Origin, answers, file_name
 from recipes.plan import SourceTree, path_name
 from recipes.requirements import Requirements, Wheel
 from recipes.spec import Environment, Source, Taken
@@ -33,35 +35,45 @@ class Asked:
     resolved: str | None
     origins: tuple[Origin, ...]
     ref: str | None = None
+    before: datetime | None = None
 
 
 @dataclass
 class Resolver:
-    """What resolving needs. `old` is the lock so far; `named` the sources to move (None: all)."""
+    """What resolving needs. `old` is the lock so far; `named` the sources to move (None: all).
+
+    With `at`, every branch is taken as it was at that moment, and nothing that fails keeps its lock: the
+    result would be of two moments.
+    """
 
     fetcher: Fetcher
     old: Lock | None
     named: frozenset[str] | None = None
+    at: datetime | None = None
     failures: list[RecipesError] = field(default_factory=list)
 
     def lock(self, asked: Sequence[Source]) -> Lock:
         """Resolve every source; those that fail keep their lock, and `failures` says why.
 
+        Where sources are named, nothing else of the lock changes: what no spec asks for is kept, too.
         Raises IntegrityError where two origins disagree, FetchError where a source without a lock
         cannot be resolved.
         """
         with ThreadPoolExecutor(PARALLEL) as pool:
             found = list(pool.map(self._source_or_old, asked))
-        return Lock(sources={name: one for part in found for name, one in part.items()})
+        names = {source.name for source in asked}
+        kept = self.old.sources if self.old and self.named is not None else {}
+        rest = {name: one for name, one in kept.items() if name.split("/")[0] not in names}
+        return Lock(sources={**rest, **{name: one for part in found for name, one in part.items()}})
 
     def _source_or_old(self, source: Source) -> Mapping[str, LockedSource]:
         had = self._had(source.name)
-        if self.named is not None and source.name not in self.named and had:
+        if self.named is not None and source.name not in self.named:
             return had
         try:
             return self._source(source)
         except FetchError as error:
-            if not had:
+            if not had or self.at:
                 raise
             self.failures.append(error)
             return had
@@ -71,29 +83,77 @@ class Resolver:
         return {f"{name}/{path}".rstrip("/"): one for path, one in mine.items()}
 
     def _source(self, source: Source) -> dict[str, LockedSource]:
-        commit, resolved = self._commit(source)
-        top = Asked(source.name, source.taken, commit, resolved, source.origins, source.ref)
+        top = self._completed(self._top(source))
         wanted = [top, *self._submodules(source, top)]
         carried = self._carried(wanted)
         return {one.name: self._locked(one, carried) for one in wanted}
 
-    def _commit(self, source: Source) -> tuple[str | None, str | None]:
+    def _top(self, source: Source) -> Asked:
+        asked = Asked(source.name, source.taken, None, None, source.origins, source.ref, source.before)
         repository = _repository(source.origins)
-        if repository is None:
-            return None, None
+        if repository is None or source.ref is None:
+            return asked
         self._answering(repository)
-        found = self.fetcher.git.resolve(repository, source.ref)
-        before = self.old.sources.get(source.name) if self.old else None
-        moved = before and found.ref and found.ref.startswith("refs/tags/") and before.resolved == found.ref
-        if moved and before and before.commit != found.commit:
-            both = f"  locked  {before.commit}\n  now     {found.commit}"
-            self.fetcher.report.warning(f"tag `{source.ref}` of {repository} was moved\n{both}")
-        return found.commit, found.ref
+        try:
+            now = self.fetcher.git.resolve(repository, source.ref)
+            moment = self._moment(source, now)
+            found = self._before(repository, now, moment) if moment else self._held(source, now)
+        except SpecError as wrong:
+            raise self._impossible(source, wrong) from wrong
+        return replace(asked, commit=found.commit, resolved=found.ref, before=moment)
+
+    def _moment(self, source: Source, now: Resolved) -> datetime | None:
+        """Give the moment to take a source at: its spec's, and no later than the one asked for."""
+        if self.at is None or now.ref is None or not now.ref.startswith("refs/heads/"):
+            return source.before
+        return min(self.at, source.before or self.at)
+
+    def _before(self, url: str, branch: Resolved, moment: datetime) -> Resolved:
+        with self.fetcher.report.task(f"reading the history of {url}", "objects") as task:
+            return githistory.before(self.fetcher.git, url, branch, moment, task)
+
+    def _held(self, source: Source, now: Resolved) -> Resolved:
+        """Give what the lock has of a tag that was moved: only a source that is named follows it."""
+        had = self.old.sources.get(source.name) if self.old else None
+        if had is None or had.commit in (None, now.commit) or had.ref != source.ref:
+            return now
+        if had.resolved is None or not had.resolved.startswith("refs/tags/"):
+            return now
+        what = "was moved" if now.ref == had.resolved else "is gone, and a branch has its name"
+        text = f"tag `{source.ref}` of {_repository(source.origins)} {what}"
+        text += f"\n  locked    {had.commit}\n  now       {now.commit}"
+        follows = self.named is not None and source.name in self.named
+        kept = "" if follows else f"\n  the lock is kept; `recipes lock {source.name}` takes the new one"
+        self.fetcher.report.warning(text + kept)
+        return now if follows else Resolved(had.commit or "", had.resolved)
+
+    def _impossible(self, source: Source, wrong: SpecError) -> SpecError:
+        """Name the source in what is wrong with its ref, and what is locked of the same ref."""
+        had = self.old.sources.get(source.name) if self.old else None
+        locked = f"\n  locked    {had.commit}" if had and had.ref == source.ref and had.commit else ""
+        return SpecError(f"source `{source.name}`: {wrong.message}{locked}", hint=wrong.hint)
 
     def _answering(self, url: str) -> None:
         silence = self.fetcher.git.answers(url)
         if silence is not None:
             raise silent(url, silence)
+
+    def _completed(self, one: Asked) -> Asked:
+        """Say of each archive which it is; where none can tell, as the lock of the same commit has it."""
+        had = self.old.sources.get(one.name) if self.old else None
+        kept = had.origins if had and had.commit == one.commit else ()
+        return replace(one, origins=tuple(self._origin(origin, kept) for origin in one.origins))
+
+    def _origin(self, origin: Origin, kept: Sequence[Origin]) -> Origin:
+        if isinstance(origin, GitOrigin):
+            return origin
+        try:
+            return carriers.completed(self.fetcher, origin)
+        except FetchError:
+            same = next((one for one in kept if answers(one, origin)), None)
+            if same is None:
+                raise
+            return same
 
     def _submodules(self, source: Source, top: Asked) -> list[Asked]:
         """Find each wanted submodule's commit and repository, parents before what lies in them."""
@@ -104,11 +164,11 @@ class Resolver:
             parent = found[above]
             inside = path[len(above) :].lstrip("/")
             url, commit = self._gitlink(parent, inside)
-            carriers = [
+            inherited = [
                 origins.below(one, inside) for one in parent.origins if not isinstance(one, GitOrigin)
             ]
-            places = (GitOrigin(git=url), *carriers, *spec.also)
-            found[path] = Asked(f"{source.name}/{path}", spec, commit, None, places)
+            places = (GitOrigin(git=url), *inherited, *spec.also)
+            found[path] = self._completed(Asked(f"{source.name}/{path}", spec, commit, None, places))
         return [one for path, one in found.items() if path]
 
     def _gitlink(self, parent: Asked, path: str) -> tuple[str, str]:
@@ -133,7 +193,7 @@ class Resolver:
         for one in wanted:
             for origin in one.origins:
                 if not isinstance(origin, GitOrigin):
-                    holding.setdefault(origin.file, []).append((one, origin))
+                    holding.setdefault(file_name(origin), []).append((one, origin))
         found: dict[tuple[str, Origin], str | FetchError] = {}
         for them in holding.values():
             found.update(self._archive(them))
@@ -142,24 +202,18 @@ class Resolver:
     def _archive(self, them: Sequence[tuple[Asked, Archive]]) -> dict[tuple[str, Origin], str | FetchError]:
         keys: list[tuple[str, Origin]] = [(one.name, origin) for one, origin in them]
         try:
-            hashed = self._with_hash(them[0][1])
-            place = self.fetcher.archive(hashed)
+            place = self.fetcher.archive(them[0][1])
         except FetchError as error:
             return dict.fromkeys(keys, error)
+        file = file_name(them[0][1])
         with self.fetcher.store.scratch("lock") as scratch:
             wants = [
                 Want(origin.path or "", TreeWriter(scratch / str(at), one.taken.filter(), origin.describe()))
                 for at, (one, origin) in enumerate(them)
             ]
-            with self.fetcher.report.task(f"reading {hashed.file}", "files") as task:
-                unpack(place, hashed.file, wants, task)
+            with self.fetcher.report.task(f"reading {file}", "files") as task:
+                unpack(place, file, wants, task)
             return {key: tree_hash(want.writer.root)[0] for key, want in zip(keys, wants, strict=True)}
-
-    def _with_hash(self, origin: Archive) -> Archive:
-        if origin.sha256 is not None or not isinstance(origin, PypiOrigin):
-            return origin
-        found = self.fetcher.index.find(origin.pypi, origin.file, None)
-        return origin.model_copy(update={"sha256": found.sha256})
 
     def _locked(self, one: Asked, carried: Mapping[tuple[str, Origin], str | FetchError]) -> LockedSource:
         found = {origin: self._hash(one, origin, carried) for origin in one.origins}
@@ -218,16 +272,17 @@ class Resolver:
             except FetchError:
                 pass  # told in _locked; the commit's own date and tree stay unknown
             else:
-                tree, date = commit.tree, commit.date.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                tree, date = commit.tree, written(commit.date)
         return LockedSource(
             **one.taken.model_dump(exclude={"also"}),
             ref=one.ref,
+            before=one.before,
             resolved=one.resolved,
             commit=one.commit,
             date=date,
             tree=tree,
             hash=content,
-            origins=tuple(one if isinstance(one, GitOrigin) else self._with_hash(one) for one in one.origins),
+            origins=one.origins,
         )
 
 

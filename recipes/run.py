@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from recipes import locking, plan, project, settings
+from recipes.debian import Debian
 from recipes.errors import SandboxError, UsageError
 from recipes.fetch import Fetcher
 from recipes.git import Git
@@ -56,8 +57,16 @@ class Run:
         chosen = self.settings()
         git = Git(chosen.store / "git", rewrite=chosen.rewrite, timeout=chosen.timeout, env=self.environ)
         index = Index(sys.executable, self.environ)
+        debian = Debian(chosen.store / "apt", self.environ, timeout=chosen.timeout)
         return Fetcher(
-            Store(chosen.store), git, index, chosen, self.report, cast("Kind | None", only), offline
+            Store(chosen.store),
+            git,
+            index,
+            debian,
+            chosen,
+            self.report,
+            cast("Kind | None", only),
+            offline,
         )
 
     def realiser(self, only: str | None, *, offline: bool, jobs: int | None = None) -> Realiser:

@@ -218,7 +218,7 @@ def _command(box: Sandbox) -> str:
 
 
 _PROBE = """\
-command -v setsid env
+command -v setsid env > /dev/null
 mount -n -t proc proc /proc
 mount -n -t tmpfs tmpfs /tmp
 hostname probe

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 
+from recipes.dates import Moment
 from recipes.located import Strict, misplaced, nearest
-from recipes.origins import Origin
+from recipes.origins import GitOrigin, Origin
 from recipes.origins import Path as TreePath
 from recipes.tree import Filter
 
@@ -36,8 +38,8 @@ def _ref(text: str) -> str:
 
 
 def _output(text: str) -> str:
-    if not text.startswith(("src/", "build/")):
-        raise ValueError("an output is found below `src/` or `build/`")
+    if not text.startswith(("src/", "build/", "inputs/")):
+        raise ValueError("an output is found below `src/`, `build/` or `inputs/NAME/`")
     return text
 
 
@@ -114,17 +116,25 @@ class RecipeSource(Taken):
     """Where a component's source comes from unless the environment says otherwise."""
 
     origins: tuple[Origin, ...] = pydantic.Field(min_length=1)
-    ref: Ref
+    ref: Ref | None = None
     submodules: dict[TreePath, Submodule] = pydantic.Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _whole(self) -> RecipeSource:
+        if self.ref is None and any(isinstance(one, GitOrigin) for one in self.origins):
+            raise misplaced("a repository needs a `ref`", "origins")
+        return self
 
 
 class SourceChange(Strict):
     """What an environment changes of a component's source; each key that is given replaces the recipe's.
 
+    `before` takes the branch `ref` as it was at that moment (`recipes.history.tip` says how that is known).
     `also` adds origins behind the recipe's own; `why` is for people.
     """
 
     ref: Ref | None = None
+    before: Annotated[Moment | None, pydantic.Field(description="the branch as it was at this moment")] = None
     why: str | None = None
     origins: Annotated[tuple[Origin, ...], pydantic.Field(min_length=1)] | None = None
     also: tuple[Origin, ...] = ()
@@ -136,39 +146,84 @@ class SourceChange(Strict):
 
 
 class CMake(Strict):
-    """A component built by its own CMakeLists.txt with Ninja."""
+    """A component built by its own CMakeLists.txt with Ninja.
+
+    `platform_options` are for one platform, over `options`. `says` is a line that configuring must print,
+    with `{OPTION}` for an option's value: a project that silently falls back to something else is stopped.
+    """
 
     options: Options = pydantic.Field(default_factory=dict)
+    platform_options: dict[Platform, Options] = pydantic.Field(default_factory=dict)
+    says: str | None = None
     targets: tuple[str, ...] = pydantic.Field(min_length=1)
 
 
 class Recipe(Strict):
     """One component: its source and what is done with it.
 
-    `inputs` are the components that it is built with: in an option's value, `{NAME}` stands for where one
-    of them lies. `outputs` maps a path of the store path to where the build left it, below `src/` or
-    `build/`; `check` is a program beside the recipe that uses what was built and fails where it cannot.
+    `source_of` names a component whose source this one is made from, in place of one of its own. `inputs`
+    are the components that it is built with: in an option's value, `{NAME}` stands for where one of them
+    lies. What is built, is built by `cmake` or by `script`, a Python program beside the recipe (standard
+    library only), called with the source, the directory for its output, and the inputs' places as JSON.
+    `outputs` maps a path of the store path to where the build left it: below `src/`, `build/` or
+    `inputs/NAME/`. `check` is a program beside the recipe that uses what was built and fails where it
+    cannot.
     """
 
     summary: str
     license: str
-    source: RecipeSource
+    source: RecipeSource | None = None
+    source_of: str | None = None
     inputs: tuple[str, ...] = ()
     cmake: CMake | None = None
+    script: TreePath | None = None
     outputs: dict[TreePath, Annotated[TreePath, pydantic.AfterValidator(_output)]] = pydantic.Field(
         default_factory=dict
     )
     check: TreePath | None = None
 
+    @property
+    def built(self) -> bool:
+        """Say whether anything is built; else the component is its source."""
+        return bool(self.outputs)
+
     @pydantic.model_validator(mode="after")
     def _whole(self) -> Recipe:
-        if (self.cmake is None) != (not self.outputs):
-            given = "cmake" if self.cmake else "outputs"
-            raise misplaced("`cmake` and `outputs` go together: what is built, and what of it is kept", given)
-        for name, value in self.cmake.options.items() if self.cmake else ():
-            if wrong := unfilled(value, self.inputs):
-                raise misplaced(wrong, "cmake", "options", name)
+        if (self.source is None) == (self.source_of is None):
+            raise misplaced("give one of `source` and `source_of`", "source" if self.source else "summary")
+        if (self.cmake is None and self.script is None) != (not self.outputs):
+            given = "cmake" if self.cmake else "script" if self.script else "outputs"
+            raise misplaced(
+                "`cmake` or `script` goes with `outputs`: what is built, and what of it is kept", given
+            )
+        if self.cmake and self.script:
+            raise misplaced("a component is built by `cmake` or by `script`, not by both", "script")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _filled(self) -> Recipe:
+        if self.cmake:
+            self._check_cmake(self.cmake)
+        for target, left in self.outputs.items():
+            name, _, below = left.removeprefix("inputs/").partition("/")
+            if left.startswith("inputs/") and (name not in self.inputs or not below):
+                raise misplaced(
+                    f"`{name}` is not one of the inputs{nearest(name, self.inputs)}", "outputs", target
+                )
+        return self
+
+    def _check_cmake(self, cmake: CMake) -> None:
+        places: list[tuple[tuple[str, ...], Mapping[str, str]]] = [(("options",), cmake.options)]
+        places += [(("platform_options", one), them) for one, them in cmake.platform_options.items()]
+        for place, options in places:
+            for name, value in options.items():
+                if wrong := unfilled(value, self.inputs):
+                    raise misplaced(wrong, "cmake", *place, name)
+        known = {name for _, options in places for name in options}
+        for name in re.findall(r"\{(\w+)\}", cmake.says or ""):
+            if name not in known:
+                wrong = f"`{{{name}}}` is not one of the options{nearest(name, known)}"
+                raise misplaced(wrong, "cmake", "says")
 
 
 def unfilled(value: str, inputs: Sequence[str]) -> str | None:
@@ -191,6 +246,9 @@ class Environment(Strict):
     toolchain: Literal["pypi"] = "pypi"
     platforms: tuple[Platform, ...] = pydantic.Field(min_length=1)
     sources: dict[str, SourceChange | None] = pydantic.Field(min_length=1)
+    inputs: dict[str, tuple[str, ...]] = pydantic.Field(
+        default_factory=dict, description="by component, more components that it is built with"
+    )
     options: dict[str, Options] = pydantic.Field(default_factory=dict)
     pypi: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
 
@@ -206,10 +264,11 @@ class Source:
     """
 
     name: str
-    ref: str
+    ref: str | None
     origins: tuple[Origin, ...]
     taken: Taken
     submodules: Mapping[str, Submodule]
+    before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -224,12 +283,21 @@ class Specs:
     def sources(self) -> Iterator[Source]:
         """Give each source that the environment asks for, in order of name."""
         for name in sorted(self.environment.sources):
-            yield asked(name, self.recipes[name].source, self.environment.sources[name] or SourceChange())
+            base = self.recipes[name].source
+            if base is not None:  # looked at when the specs were read
+                yield asked(name, base, self.environment.sources[name] or SourceChange())
 
-    def options(self, component: str) -> dict[str, str]:
-        """Give a component's CMake options: the recipe's, then the environment's over them."""
+    def options(self, component: str, platform: str | None = None) -> dict[str, str]:
+        """Give a component's CMake options: the recipe's, its platform's, the environment's, last wins."""
         cmake = self.recipes[component].cmake
-        return {**(cmake.options if cmake else {}), **self.environment.options.get(component, {})}
+        general = cmake.options if cmake else {}
+        by_platform = cmake.platform_options.items() if cmake else ()
+        special = next((options for one, options in by_platform if one == platform), {})
+        return {**general, **special, **self.environment.options.get(component, {})}
+
+    def owner(self, component: str) -> str:
+        """Name the component whose source a component is made from."""
+        return self.recipes[component].source_of or component
 
 
 def asked(name: str, base: RecipeSource, change: SourceChange) -> Source:
@@ -247,4 +315,5 @@ def asked(name: str, base: RecipeSource, change: SourceChange) -> Source:
         origins=(*origins, *change.also),
         taken=plain.model_copy(update=over),
         submodules=base.submodules if change.submodules is None else change.submodules,
+        before=change.before,
     )

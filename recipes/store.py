@@ -6,6 +6,7 @@
     archives/SHA256      downloaded archives, by the SHA-256 of their bytes in hexadecimal
     logs/HASH-NAME.log   the log of the newest build of an entry, whether it went well or not
     git/                 repositories that sources are fetched through
+    apt/                 indexes of Debian's archive
     roots/               symbolic links to the links that keep entries from `storegc.gc`
     tmp/                 private directories of running processes
     locks/               empty files to flock(2): `store`, shared by all who use it, and one an entry
@@ -218,7 +219,7 @@ class Store:
 
     def forget(self, name: str) -> None:
         """Remove an entry, whole or damaged; the caller holds `lock(name)`. None there is fine."""
-        self.info_path(name).unlink(missing_ok=True)
+        files.remove(self.info_path(name))
         _sync(self.root / "info")
         files.remove(self.path(name))
 

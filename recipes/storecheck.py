@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipes import files
 from recipes.errors import RecipesError
 from recipes.store import Store, is_name
 from recipes.storedir import PARTS
@@ -50,7 +51,7 @@ def remove(store: Store, problems: Iterable[Problem]) -> None:
             with store.lock(one.name):
                 store.forget(one.name)
         elif one.name.startswith("archives/"):
-            (store.root / one.name).unlink(missing_ok=True)
+            files.remove(store.root / one.name)
 
 
 def _look(store: Store, name: str) -> list[Problem]:

@@ -63,7 +63,7 @@ def _entry(store: Store, link: Path) -> str | None:
 def gc(store: Store, keep: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
     """Remove what neither `keep` nor a registered root needs; say what it was.
 
-    Entries, logs, archives, repositories, and what killed processes left. With `dry_run`, nothing is
+    Entries, logs, archives, repositories, indexes, and what killed processes left. With `dry_run`, nothing is
     removed. Raises StoreError when another process is using the store, which may need anything in it.
     """
     store.directory.check()
@@ -102,6 +102,7 @@ def _garbage(store: Store, kept: Collection[str], registered: Collection[str]) -
     names = {name.removesuffix(".json") for name in _listed(store.root / "info")}
     entries = {name for name in names | set(_listed(store.root / "paths")) if is_name(name)} - set(kept)
     wanted = {
+        "apt": set[str](),
         "archives": set[str](),
         "git": set[str](),
         "info": {f"{name}.json" for name in {*entries, *kept}},
@@ -128,7 +129,7 @@ def _remove(store: Store, name: str) -> None:
     part, _, base = name.partition("/")
     if part == "paths" and is_name(base):
         store.forget(base)
-    elif part == "git":  # in one step: half a repository would look like one
+    elif part in ("apt", "git"):  # in one step: half a repository or an index would look like one
         aside = Path(tempfile.mkdtemp(dir=store.root / "tmp"))
         (store.root / name).rename(aside / base)
         files.remove(aside)

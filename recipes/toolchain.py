@@ -18,14 +18,27 @@ CACHE = "/cache"
 CMAKE = f"{ROOT}/cmake/cmake/data/bin/cmake"
 ZIG = f"{ROOT}/ziglang/ziglang/zig"
 
+PYTHON = "/python/bin/python3"  # the host's interpreter and its standard library, for a recipe's script
+
 
 def ninja(version: str) -> str:
     """Give where ninja's program lies in its unpacked wheel."""
     return f"{ROOT}/ninja/ninja-{version}.data/scripts/ninja"
 
 
-def wrappers(platform: str) -> dict[str, str]:
-    """Give the text of the compiler programs, by name, that lie in /toolchain/bin."""
+_UNAME = """\
+#!/bin/sh
+# CMake asks for the processor; the kernel's own release would be the host's
+case "${{1-}}" in
+-m | -p) echo {machine} ;;
+-r) echo 0 ;;
+*) echo Linux ;;
+esac
+"""
+
+
+def wrappers(platform: str, system: str) -> dict[str, str]:
+    """Give the text of the programs that lie in /toolchain/bin, by name: the compilers, and `uname`."""
     target = f"{TARGETS[platform]}.{GLIBC}"
     tools = {
         "cc": f"cc -target {target}",
@@ -33,7 +46,13 @@ def wrappers(platform: str) -> dict[str, str]:
         "ar": "ar",
         "ranlib": "ranlib",
     }
-    return {name: f'#!/bin/sh\nexec {ZIG} {words} "$@"\n' for name, words in tools.items()}
+    compilers = {name: f'#!/bin/sh\nexec {ZIG} {words} "$@"\n' for name, words in tools.items()}
+    return {**compilers, "uname": _UNAME.format(machine=processor(system))}
+
+
+def processor(platform: str) -> str:
+    """Name a platform's processor as `uname -m` does."""
+    return TARGETS[platform].partition("-")[0]
 
 
 def environment(epoch: int) -> dict[str, str]:

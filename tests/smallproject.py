@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import gitserver
 import indexserver
@@ -39,6 +39,8 @@ from recipes.store import Store
 
 CLI = Path(__file__).resolve().parent.parent / "cli.py"
 DATE = "2024-05-27T20:38:41Z"
+Popen: TypeAlias = subprocess.Popen[str]
+
 PATIENCE = 60  # seconds until a test gives up on something that has to happen
 
 GIT, OTHER = "https://git.example", "https://other.example"
@@ -306,10 +308,11 @@ def _wheels() -> dict[str, tuple[str, bytes]]:
         "ninja": ("1.12.0", "ninja-1.12.0.data/scripts/ninja", NINJA),
         "ziglang": ("0.15.2", "ziglang/zig", "#!/bin/sh\nexit 1\n"),
     }
-    return {name: (f"{name}-{one[0]}-py3-none-any.whl", _wheel(name, *one)) for name, one in scripts.items()}
+    return {name: (f"{name}-{one[0]}-py3-none-any.whl", wheel(name, *one)) for name, one in scripts.items()}
 
 
-def _wheel(project: str, version: str, path: str, script: str) -> bytes:
+def wheel(project: str, version: str, path: str, script: str) -> bytes:
+    """Make a wheel that holds a program."""
     info = f"{project}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
     tag = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -340,14 +343,14 @@ class Ran:
     def failed(self, code: int) -> Self:
         """Fail the test unless the command ended with this code, one error and no traceback."""
         assert self.code == code, self.shown()
-        assert self.err.count("error: ") == self.err.count("\nerror: ") + self.err.startswith("error: ")
+        assert [line[:7] for line in self.err.splitlines()].count("error: ") == 1, self.shown()
         assert "Traceback" not in self.err, self.shown()
         return self
 
     @property
     def error(self) -> str:
         """The error, without what was told before it."""
-        return self.err[self.err.index("error: ") :]
+        return self.err[f"\n{self.err}".index("\nerror: ") :]
 
     def shown(self) -> str:
         """Give all of it, for a test that fails."""
@@ -378,7 +381,7 @@ class Small:
         """Run a command to its end."""
         return ended(self.start(*argv, before=before, **variables))
 
-    def start(self, *argv: str, before: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
+    def start(self, *argv: str, before: Sequence[str] = (), **variables: str) -> Popen:
         """Start a command; `before` is the argv of what becomes it."""
         return subprocess.Popen(
             [*before, sys.executable, str(CLI), *argv],
@@ -393,7 +396,7 @@ class Small:
     def damage(self) -> list[str]:
         """Say what the store's own check finds, and what was left in its place for private directories."""
         left = [f"tmp/{path.name} was left" for path in (self.store / "tmp").iterdir()]
-        return left + [f"{one.name}: {one.what}" for one in storecheck.check(Store(self.store))]
+        return left + problems(self.store)
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the checkout."""
@@ -447,7 +450,12 @@ class Small:
         return sorted(path for path in (self.store / "paths").iterdir() if path.name[33:] == label)
 
 
-def ended(process: subprocess.Popen[str]) -> Ran:
+def problems(store: Path) -> list[str]:
+    """Say what a store's own check finds."""
+    return [f"{one.name}: {one.what}" for one in storecheck.check(Store(store))]
+
+
+def ended(process: Popen) -> Ran:
     """Wait for a command's end."""
     with process:
         out, err = process.communicate(timeout=PATIENCE)
@@ -464,8 +472,8 @@ def small(upstream: Upstream, place: Path) -> Iterator[Small]:
     with ExitStack() as stack:
         git = stack.enter_context(gitserver.serving(upstream.repositories))
         index = stack.enter_context(indexserver.serve())
-        for project, wheel in upstream.wheels.items():
-            index.add(project, wheel)
+        for project, file in upstream.wheels.items():
+            index.add(project, file)
         index.add("carrier", (SDIST, upstream.sdist))
         made = Small(place, upstream, git, index)
         made.env = environment(place, index.url)

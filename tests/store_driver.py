@@ -70,7 +70,7 @@ def killed(action: Callable[[], object], event: int) -> bool:
 
 def do_not_wait_for_the_disk() -> None:
     """Leave fsync out: a killed process, unlike a power cut, loses nothing that it has written."""
-    os.fsync = lambda _descriptor: None
+    os.fsync = lambda fd: None
 
 
 def kill_add(root: Path) -> None:

@@ -16,6 +16,7 @@ from smallproject import Small, Upstream, ended, go_on, stopped
 from recipes.run import system
 
 DEAD = "http://127.0.0.1:1"  # tcpmux: nobody listens
+NINJA = "/toolchain/ninja/ninja-1.12.0.data/scripts/ninja"
 NAR = "sha256-KtDFko+UC5xcgKSVVYLLhWAicn3moPT5KSj8dngb0uo="
 
 pytestmark = pytest.mark.sandbox
@@ -64,8 +65,7 @@ def test_a_build_from_nothing_and_one_with_nothing_to_do(small: Small) -> None:
     jobs = len(os.sched_getaffinity(0))
     assert phases == [
         "-- Configuring done",
-        '### build: ["/toolchain/ninja/ninja-1.12.0.data/scripts/ninja", "-C", "/build", "-j", "{jobs}", "--", '
-        '"thing"]',
+        f'### build: ["{NINJA}", "-C", "/build", "-j", "{{jobs}}", "--", "thing"]',
         f"[1/2] compiling with -j {jobs}",
         "[2/2] linking libthing.so",
         "### check",
@@ -79,18 +79,16 @@ def test_a_build_from_nothing_and_one_with_nothing_to_do(small: Small) -> None:
 
 
 def test_what_a_build_tells(warm: Small) -> None:
-    told = "thing: configure\nthing: build\nthing: check\n"
     path = warm.run("store", "path", "--variant", "small").ok().out
     silent = warm.run("--quiet", "build", "--variant", "small", "--jobs", "7").ok()
     assert (silent.out, silent.err) == (f"{path}{NAR}\n", "")
     assert "[1/2] compiling with -j 7\n" in warm.log()
-    warm.run("store", "gc").ok()
-    shown = warm.run("--verbose", "build", "--variant", warm.mode("noise")).failed(9)
-    assert "\n[1/2] compiling with -j " in shown.err
-    assert "\n\ufffd\ufffd is not text\n[1/2] still compiling\nerror: `thing` failed" in shown.err
-    plain = warm.build().ok()
-    assert plain.err == "nothing to do: it is built\n"
-    assert told in warm.build("both").ok().err + told
+    shown = warm.run("--verbose", "build", "--variant", warm.mode("noise"), "--jobs", "3").failed(9)
+    assert shown.err.startswith(
+        "thing: configure\n-- Configuring done\nthing: build\n[1/2] compiling with -j 3\n"
+        "\ufffd\ufffd is not text\n[1/2] still compiling\n"
+        "error: `thing` failed in phase `build`: exit code 3\n"
+    )
 
 
 def test_a_build_as_json(warm: Small) -> None:
@@ -159,7 +157,8 @@ def _nar_hashes(store: Path) -> dict[str, str]:
 def test_no_origin_of_the_kind(small: Small) -> None:
     ran = small.build("both", "--origin", "pypi").failed(5)
     assert ran.error == (
-        "error: source `app` could not be fetched\n  it has no origin of the kind that `--origin` asks for\n\n"
+        "error: source `app` could not be fetched\n"
+        "  it has no origin of the kind that `--origin` asks for\n\n"
         "hint: what was fetched is kept; where a mirror has the rest, name it in RECIPES_MIRROR\n"
     )
     assert small.damage() == []

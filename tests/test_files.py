@@ -367,6 +367,7 @@ def test_a_copy_is_writable_and_the_same(tmp_path: Path) -> None:
     files.copy_tree(tmp_path / "tree", tmp_path / "new" / "copy")
     assert listing(tmp_path / "new" / "copy") == WRITTEN
     assert files.tree_hash(tmp_path / "new" / "copy") == files.tree_hash(tmp_path / "tree")
+    files.remove(tmp_path / "tree")  # pytest cannot, unless it is root
 
 
 def test_copies_merge(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ EDITS = [
     (
         GIT,
         "gti: x",
-        "15:7: sources.fp16.origins[0]: an origin is one of `git`, `pypi`, `url`, did you mean `git`?",
+        "15:7: sources.fp16.origins[0]: an origin is one of `git`, `pypi`, `debian`, `url`, did you mean `git`?",
     ),
     (
         GIT,

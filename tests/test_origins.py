@@ -46,11 +46,11 @@ SCHEMES = "a URL begins with https://, http://, ssh://, git:// or file://"
 KEPT_OUT = "a URL with credentials is never kept in a file; use git's or netrc's own store"
 HEXADECIMAL = "a SHA-256 is 64 lower-case hexadecimal digits"
 RELATIVE = "a path is relative, without `.`, `..` or a trailing `/`"
-KINDS = "an origin is one of `git`, `pypi`, `url`"
+KINDS = "an origin is one of `git`, `pypi`, `debian`, `url`"
 WRONG = [
     ("{gti: https://a}", f"f.yaml:1:8: also[0]: {KINDS}, did you mean `git`?"),
     ("{sha256: a, ulr: https://a}", f"f.yaml:1:8: also[0]: {KINDS}, did you mean `url`?"),
-    ("{debian: fp16}", f"f.yaml:1:8: also[0]: {KINDS}"),
+    ("{conda: fp16}", f"f.yaml:1:8: also[0]: {KINDS}"),
     ("git", f"f.yaml:1:8: also[0]: {KINDS}, did you mean `git`?"),
     ("[git]", f"f.yaml:1:8: also[0]: {KINDS}"),
     ("{}", f"f.yaml:1:8: also[0]: {KINDS}"),

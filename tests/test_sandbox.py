@@ -86,6 +86,21 @@ def test_a_given_pwd_yields_to_the_working_directory() -> None:
     assert "env -i -- PWD=/ " in sandbox._command(box)
 
 
+def test_a_probe_tries_what_a_sandbox_needs() -> None:
+    assert sandbox.probe_argv("bwrap") == sandbox.bwrap(
+        Sandbox(binds=(Bind("/", "/"),), cwd="/", env=()), ["/bin/sh", "-c", ":"]
+    )
+    *namespaces, script = sandbox.probe_argv("unshare")
+    assert namespaces == list(sandbox._NAMESPACES)
+    assert [line.split()[0] for line in script.splitlines()] == [
+        "command",
+        "mount",
+        "mount",
+        "hostname",
+        "unshare",
+    ]
+
+
 def test_etc_names_the_user_of_the_sandbox() -> None:
     assert sorted(sandbox.ETC) == ["group", "hosts", "passwd"]
     assert sandbox.ETC["passwd"].startswith("build:x:1000:100:")
@@ -157,7 +172,7 @@ def tools() -> tuple[Bind, ...]:
     return tuple(Bind(str(Path(path).resolve()), path) for path in sorted(paths))
 
 
-STARTS = [("bwrap", ()), ("unshare", ())]
+STARTS: list[tuple[Backend, tuple[str, ...]]] = [("bwrap", ()), ("unshare", ())]
 if os.geteuid() == 0:
     STARTS += [("bwrap", AS_NOBODY), ("unshare", AS_NOBODY)]
 
@@ -208,15 +223,6 @@ def made(host: Host, tools: tuple[Bind, ...]) -> Sandbox:
         env=(("EMPTY", ""), ("PATH", "/usr/bin:/bin"), ("TEXT", 'two\nlines \'and "quotes" $HOME \\')),
         links=(("/bin/sh", "/opt/deep/sh"),),
     )
-
-
-@pytest.mark.sandbox
-def test_the_probe_writes_nothing_to_the_store_or_host(host: Host) -> None:
-    before = sorted(Path("/run/mount").iterdir()) if Path("/run/mount").exists() else []
-    subprocess.run(
-        [*host.before, *sandbox.probe_argv(host.backend)], env=ENV, capture_output=True, check=True
-    )
-    assert (sorted(Path("/run/mount").iterdir()) if Path("/run/mount").exists() else []) == before
 
 
 @pytest.mark.sandbox
@@ -324,7 +330,6 @@ def test_no_process_of_the_host_is_visible(host: Host, box: Sandbox) -> None:
     assert shown[0] == "/proc/1"
     assert len([line for line in shown if line.startswith("/proc/")]) == 2
     assert not {"home", "root", "var"} & set(shown)
-    assert host.sh(box, f"kill -0 {os.getpid()}")[0] != 0
 
 
 @pytest.mark.sandbox

@@ -8,16 +8,16 @@ FIRST = b"summary: s\nlicense: l\nsource: {ref: x, origins: [{git: https://a}]}\
 SOURCE = b"summary: s\nlicense: l\nsource:\n  origins: [{git: https://a}]\n"
 PLATFORMS = "expected `linux-64` or `linux-aarch64`"
 RELATIVE = "a path is relative, without `.`, `..` or a trailing `/`"
-KINDS = "an origin is one of `git`, `pypi`, `url`"
+KINDS = "an origin is one of `git`, `pypi`, `debian`, `url`"
 ONLY = "a toolchain requirement has a name and versions only"
 NOT_A_REF = "not a name that git allows a branch or a tag to have"
 OPTION_NAME = "a CMake option's name has letters, digits and `_` only"
-TOGETHER = "`cmake` and `outputs` go together: what is built, and what of it is kept"
+TOGETHER = "`cmake` or `script` goes with `outputs`: what is built, and what of it is kept"
 RECIPES = [
     (b"", "recipe.yaml:1:1: expected a mapping, got nothing"),
     (FIRST + b"input: [a]", "recipe.yaml:4:1: input: unknown key `input`, did you mean `inputs`?"),
-    (SOURCE, "recipe.yaml:3:1: source: `ref` is missing"),
-    (SOURCE + b"  ref:", "recipe.yaml:5:3: source.ref: expected text, got nothing"),
+    (SOURCE, "recipe.yaml:4:3: source.origins: a repository needs a `ref`"),
+    (SOURCE + b"  ref:", "recipe.yaml:4:3: source.origins: a repository needs a `ref`"),
     (SOURCE + b"  ref: ''", "recipe.yaml:5:3: source.ref: expected text, got nothing"),
     (SOURCE + b"  ref: --upload-pack=x", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
     (SOURCE + b"  ref: a b", f"recipe.yaml:5:3: source.ref: {NOT_A_REF}"),
@@ -66,7 +66,7 @@ RECIPES = [
     (FIRST + b"outputs: {a: src/a}", f"recipe.yaml:4:1: outputs: {TOGETHER}"),
     (
         FIRST + b"cmake: {targets: [a]}\noutputs: {a: out/a}",
-        "recipe.yaml:5:11: outputs.a: an output is found below `src/` or `build/`",
+        "recipe.yaml:5:11: outputs.a: an output is found below `src/`, `build/` or `inputs/NAME/`",
     ),
     (FIRST + b"cmake: {targets: [a]}\noutputs: {a: src/../../a}", f"recipe.yaml:5:11: outputs.a: {RELATIVE}"),
     (FIRST + b"cmake: {targets: [a]}\noutputs: {/a: src/a}", f"recipe.yaml:5:11: outputs./a: {RELATIVE}"),

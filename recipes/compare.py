@@ -1,0 +1,121 @@
+"""The `diff` command's work: find two locks, ask what lies between their commits, say what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes import diff, githistory, requirements
+from recipes import lock as locks
+from recipes.diff import Difference, Move
+from recipes.errors import LockError, RecipesError, UsageError
+from recipes.fetch import PARALLEL
+from recipes.git import Git
+from recipes.history import Span
+from recipes.located import nearest
+from recipes.lock import Lock
+from recipes.project import Project
+from recipes.report import Report
+from recipes.requirements import Requirements
+
+_LOCK, _WHEELS = ".lock.yaml", ".requirements.txt"  # as `Project.lock_files` names them
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two that are compared: its sources, and its toolchain where that is locked beside them."""
+
+    name: str
+    lock: Lock
+    toolchain: Requirements | None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Where locks are found; a relative path starts from `directory`, and git gets `env`."""
+
+    project: Project
+    directory: Path
+    env: Mapping[str, str]
+
+    def find(self, word: str, variant: str | None) -> Side:
+        """Find the lock that a word of the command line names.
+
+        That is a lock file; with `variant`, a revision in which to read its lock; without, a variant as it
+        is now, or `REVISION:VARIANT` or `REVISION:PATH`. Raises UsageError, LockError.
+        """
+        if word.endswith(_LOCK) and (self.directory / word).is_file():
+            return self._file(word, self.directory / word)
+        if variant is not None:
+            return self._revision(word.removesuffix(":"), self._path(variant))
+        revision, colon, name = word.rpartition(":")
+        if colon and revision:
+            return self._revision(revision, name if name.endswith(_LOCK) else self._path(name))
+        return self.variant(word)
+
+    def variant(self, name: str) -> Side:
+        """Give the lock of a variant as it is now. Raises UsageError, LockError."""
+        place = self.project.root / self._path(name)
+        known = sorted(path.name.removesuffix(_LOCK) for path in place.parent.glob(f"*{_LOCK}"))
+        if name not in known:
+            hint = f"there is {', '.join(known)}; `--variant {name}` compares revisions of one"
+            raise UsageError(
+                f"`{name}` is no lock file and no locked variant{nearest(name, known)}", hint=hint
+            )
+        return self._file(name, place)
+
+    def _path(self, variant: str) -> str:
+        return f"locks/{variant}{_LOCK}"
+
+    def _file(self, name: str, place: Path) -> Side:
+        beside = place.with_name(place.name.removesuffix(_LOCK) + _WHEELS)
+        wheels = beside.read_bytes() if beside.is_file() else None
+        return _side(name, place.read_bytes(), wheels)
+
+    def _revision(self, revision: str, path: str) -> Side:
+        root = self.project.root
+        text = githistory.show(root, revision, path, self.env)
+        try:
+            wheels = githistory.show(root, revision, path.removesuffix(_LOCK) + _WHEELS, self.env)
+        except UsageError:
+            return _side(f"{revision}:{path}", text, None)
+        return _side(f"{revision}:{path}", text, wheels)
+
+
+def _side(name: str, text: bytes, wheels: bytes | None) -> Side:
+    lock = locks.parse(text, name)
+    try:
+        toolchain = None if wheels is None else requirements.parse(wheels.decode(), f"the wheels of {name}")
+    except UnicodeDecodeError as wrong:
+        raise LockError(f"the wheels of {name}: not UTF-8: byte {wrong.start}") from wrong
+    return Side(name, lock, toolchain)
+
+
+def difference(old: Side, new: Side, git: Git, report: Report) -> Difference:
+    """Compare two locks; what lies between their commits is asked of their repositories."""
+    wheels: tuple[diff.WheelChanged, ...] = ()
+    if old.toolchain is not None and new.toolchain is not None:
+        wheels = diff.wheels(old.toolchain, new.toolchain)
+    elif old.toolchain is not None or new.toolchain is not None:
+        lacking = old.name if old.toolchain is None else new.name
+        report.line(f"`{lacking}` has no toolchain beside it: packages are not compared")
+    return Difference(sources(old.lock, new.lock, git, report), wheels)
+
+
+def sources(old: Lock, new: Lock, git: Git, report: Report) -> tuple[diff.SourceChanged, ...]:
+    """Compare the sources of two locks; repositories that are not in reach are no error."""
+    moves = diff.moves(old, new)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        spans = pool.map(lambda move: _span(git, report, move, moves[move]), moves)
+        return diff.compare(old, new, dict(zip(moves, spans, strict=True)))
+
+
+def _span(git: Git, report: Report, move: Move, ref: str | None) -> Span | str:
+    url, old, new = move
+    try:
+        with report.task(f"reading the history of {url}", "objects") as task:
+            return githistory.span(git, url, old, new, ref=ref, tick=task)
+    except RecipesError as error:
+        return ", ".join(" ".join(line.split()) for line in error.message.splitlines())

@@ -1,0 +1,67 @@
+"""What git's history says: where a branch was at a moment, what lies between two commits, old files.
+
+Histories come without trees (`--filter=tree:0`) and whole. `--shallow-since` would send fewer commits, but it
+cuts every line of parents where a date is too early, and the rule of `history.tip` looks at all of one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from recipes import history, process
+from recipes.dates import written
+from recipes.errors import SpecError, UsageError
+from recipes.git import Git, Resolved, Tick
+from recipes.gitobjects import environment
+from recipes.gitsays import reason
+from recipes.giturls import shown
+from recipes.history import Span
+from recipes.tree import to_text
+
+
+def before(git: Git, url: str, branch: Resolved, date: datetime, tick: Tick) -> Resolved:
+    """Give the commit that a branch, which is at `branch` now, was at on a date: see `history.tip`.
+
+    Raises SpecError for what is no branch and for a date before its first commit, FetchError also where
+    the repository does not have the whole history.
+    """
+    if branch.ref is None or not branch.ref.startswith("refs/heads/"):
+        name = branch.ref or branch.commit
+        raise SpecError(f"`{name}` of `{shown(url)}` is no branch: it is the same at any date")
+    line = git.history(url, [branch.commit], branch.ref, tick).line(branch.commit)
+    found = history.tip(line, date)
+    if found is None:
+        raise SpecError(
+            f"`{branch.ref}` of `{shown(url)}` has no commit as old as the date asked for\n"
+            f"  asked     {written(date)}\n  first     {written(line[-1].date)} {line[-1].commit}"
+        )
+    return Resolved(found.commit, branch.ref)
+
+
+def span(git: Git, url: str, old: str, new: str, *, ref: str | None = None, tick: Tick) -> Span:
+    """List what lies between two commits, by first parents. Raises FetchError; `ref` as in `Git.fetch`."""
+    kept = git.history(url, [old, new], ref, tick)
+    return Span(tuple(kept.line(new, old)), tuple(kept.line(old, new)))
+
+
+def show(root: Path, revision: str, path: str, env: Mapping[str, str]) -> bytes:
+    """Read a file of a checkout as it was in one of its revisions; `path` is relative to `root`.
+
+    Raises UsageError: no git checkout, no such revision, or no such file in it.
+    """
+    clean = environment(env, 1)
+    verify = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+    found = process.run(verify, env=clean, cwd=root)
+    commit = to_text(found.out).strip().rpartition("\n")[2]
+    if found.code != 0:
+        why = f"\n  git says  {reason(to_text(found.err))}" if found.err else ""
+        raise UsageError(f"no revision `{revision}` in {root}{why}", hint="`git log --oneline -- locks`")
+    ended = process.run(["git", "cat-file", "blob", f"{commit}:./{path}"], env=clean, cwd=root)
+    if ended.code != 0:
+        raise UsageError(
+            f"revision `{revision}` has no `{path}`",
+            hint=f"`git log --oneline -- {path}` names those that do",
+        )
+    return ended.out
