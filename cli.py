@@ -52,6 +52,10 @@ Offline = Annotated[bool, typer.Option("--offline", help="Use only what is in th
 PlatformName = Annotated[
     str | None, typer.Option("--platform", help="Build for this platform.", metavar="PLATFORM")
 ]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="Take a source at a REF or from a PATH instead.", metavar="SOURCE=REF"),
+]
 Target = Annotated[str | None, typer.Argument(help="A component; the variant's target without it.")]
 
 
@@ -242,11 +246,12 @@ def plan(
     variant: Variant,
     target: Target = None,
     platform: PlatformName = None,
+    override: Override = None,
     as_json: Json = False,
 ) -> None:
     """Print the derivations behind a target, in order, and which of them are there."""
     run: Run = ctx.obj
-    planned = run.plan(variant, target, platform)
+    planned = run.plan(variant, target, platform, override or ())
     store = run.store()
     there = {name: store.has(name) for name in planned.derivations}
     if as_json:
@@ -265,6 +270,7 @@ def build(
     target: Target = None,
     origin: OriginKind = None,
     platform: PlatformName = None,
+    override: Override = None,
     offline: Offline = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compilers at once.")] = None,
     as_json: Json = False,
@@ -273,7 +279,9 @@ def build(
     from recipes import storegc
 
     run: Run = ctx.obj
-    planned = run.plan(variant, target, platform)
+    planned = run.plan(variant, target, platform, override or ())
+    if planned.unlocked:
+        run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
     store = run.store()
     there = store.has(planned.target)
     if not there:
@@ -285,7 +293,13 @@ def build(
         run.report.line("nothing to do: it is built")
     path = store.path(planned.target)
     if as_json:
-        row = {"path": str(path), "nar_hash": info.nar_hash, "link": str(link), "built": not there}
+        row = {
+            "path": str(path),
+            "nar_hash": info.nar_hash,
+            "link": str(link),
+            "built": not there,
+            "unlocked": list(planned.unlocked),
+        }
         run.report.result(json.dumps(row, indent=2))
     else:
         run.report.result(f"{path}\n{info.nar_hash}")
@@ -351,7 +365,8 @@ def _result_name(planned: Plan, target: str | None) -> str:
 
     other = [target] if target else []
     foreign = [planned.platform] if planned.platform != system() else []
-    return "-".join(["result", planned.variant, *other, *foreign])
+    unlocked = ["unlocked"] if planned.unlocked else []
+    return "-".join(["result", planned.variant, *other, *foreign, *unlocked])
 
 
 def _lock_or_none(project: Project, variant: str) -> Lock | None:

@@ -239,4 +239,5 @@ def _code(text: str) -> str:
     fence = "`"
     while fence in text:
         fence += "`"
-    return f"{fence} {text} {fence}" if text.strip() else ""
+    gap = " " if "`" in text else ""  # which CommonMark takes away again
+    return f"{fence}{gap}{text}{gap}{fence}" if text.strip() else ""

@@ -29,12 +29,14 @@ def before(git: Git, url: str, branch: Resolved, date: datetime, tick: Tick) -> 
     """
     if branch.ref is None or not branch.ref.startswith("refs/heads/"):
         name = branch.ref or branch.commit
-        raise SpecError(f"`{name}` of `{shown(url)}` is no branch: it is the same at any date")
+        raise SpecError(
+            f"`{name}` of `{shown(url)}` is no branch: it is the same at any date", hint="leave `before` out"
+        )
     line = git.history(url, [branch.commit], branch.ref, tick).line(branch.commit)
     found = history.tip(line, date)
     if found is None:
         raise SpecError(
-            f"`{branch.ref}` of `{shown(url)}` has no commit as old as the date asked for\n"
+            f"`{branch.ref}` of `{shown(url)}` begins later than the date asked for\n"
             f"  asked     {written(date)}\n  first     {written(line[-1].date)} {line[-1].commit}"
         )
     return Resolved(found.commit, branch.ref)

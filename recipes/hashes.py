@@ -135,3 +135,25 @@ def git_object_id(kind: str, data: bytes) -> str:
     """Give the SHA-1 id that git gives an object of this kind (`blob`, `tree`, `commit`) and content."""
     # SHA-1 is git's name for an object, never our proof of content: that is the NAR hash
     return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
+
+
+def git_tree_id(node: Directory) -> str:
+    """Give the id that git gives a tree: names sorted as if directories ended in `/`, empty ones left out."""
+    lines = []
+    for name, child in node.children.items():
+        mode, digest = _git_entry(child)
+        if digest != _EMPTY_TREE:
+            order = to_bytes(name) + (b"/" if isinstance(child, Directory) else b"")
+            lines.append((order, mode + b" " + to_bytes(name) + b"\0" + bytes.fromhex(digest)))
+    return git_object_id("tree", b"".join(line for _, line in sorted(lines)))
+
+
+_EMPTY_TREE = git_object_id("tree", b"")
+
+
+def _git_entry(node: Node) -> tuple[bytes, str]:
+    if isinstance(node, Directory):
+        return b"40000", git_tree_id(node)
+    if isinstance(node, Link):
+        return b"120000", git_object_id("blob", to_bytes(node.target))
+    return b"100755" if node.executable else b"100644", git_object_id("blob", b"".join(node.chunks))

@@ -128,6 +128,7 @@ class Plan:
     platform: str
     target: str
     derivations: Mapping[str, Derivation]
+    unlocked: tuple[str, ...] = ()  # the sources that are not the lock's
 
     def inputs(self, name: str) -> tuple[str, ...]:
         """Give the store paths that one needs directly."""
@@ -147,7 +148,8 @@ class Plan:
             for name, one in self.derivations.items()
         ]
         asked = {"variant": self.variant, "component": self.component, "platform": self.platform}
-        return {"format": PLAN_FORMAT, **asked, "target": self.target, "derivations": rows}
+        unlocked = {"unlocked": list(self.unlocked)} if self.unlocked else {}
+        return {"format": PLAN_FORMAT, **asked, **unlocked, "target": self.target, "derivations": rows}
 
 
 def _plain(derivation: Derivation) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from recipes import locking, plan, project, settings
+from recipes import locking, override, plan, project, settings
 from recipes.debian import Debian
 from recipes.errors import SandboxError, UsageError
 from recipes.fetch import Fetcher
@@ -75,13 +75,21 @@ class Run:
         count = jobs or len(os.sched_getaffinity(0))
         return Realiser(fetcher.store, fetcher, self.report, self.environ, count)
 
-    def plan(self, variant: str, target: str | None, platform: str | None) -> Plan:
-        """Read specs and locks, look that they agree, and plan. Nothing reads them after this."""
+    def plan(
+        self, variant: str, target: str | None, platform: str | None, overrides: Sequence[str] = ()
+    ) -> Plan:
+        """Read specs and locks, look that they agree, and plan. Nothing reads them after this.
+
+        `overrides` are words such as `fp16=master`; with them, the plan is not the lock's.
+        """
         found = self.project()
         specs = found.specs(variant)
         locked, toolchain = found.lock(variant), found.toolchain(variant)
         locking.satisfied(specs, locked, toolchain)
-        return plan.plan(
+        changed = override.parse(overrides, specs, self.directory)
+        if changed:
+            locked = override.apply(specs, locked, changed, self.fetcher(), self.environ)
+        planned = plan.plan(
             specs,
             locked,
             toolchain.for_platform(system()),
@@ -89,6 +97,7 @@ class Run:
             platform=_platform(specs, platform or system()),
             system=system(),
         )
+        return replace(planned, unlocked=tuple(f"{name}={value}" for name, value in changed.items()))
 
 
 def system() -> str:
@@ -102,7 +111,8 @@ def system() -> str:
 
 def _target(specs: Specs, target: str | None) -> str:
     if target is not None:
-        _known(f"component of `{specs.variant}`", target, list(specs.environment.sources))
+        locked = [name for name in specs.recipes if specs.owner(name) in specs.environment.sources]
+        _known(f"component of `{specs.variant}`", target, locked)
     return target or specs.environment.target
 
 

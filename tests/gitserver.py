@@ -60,9 +60,16 @@ class Repo:
         lines += [f"040000 tree {self.tree(inner)}\t".encode() + top for top, inner in below.items()]
         return self.git("mktree", "-z", "--missing", stdin=b"".join(line + b"\0" for line in lines))
 
-    def commit(self, files: Files, *parents: str, when: str = "1716842321 +0200") -> str:
-        env = {**ENV, "GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
-        argv = ["commit-tree", "-m", "a commit", *(part for one in parents for part in ("-p", one))]
+    def commit(
+        self,
+        files: Files,
+        *parents: str,
+        when: str = "1716842321 +0200",
+        authored: str | None = None,
+        message: str = "a commit",
+    ) -> str:
+        env = {**ENV, "GIT_AUTHOR_DATE": authored or when, "GIT_COMMITTER_DATE": when}
+        argv = ["commit-tree", "-m", message, *(part for one in parents for part in ("-p", one))]
         return self.git(*argv, self.tree(files), env=env)
 
     def ref(self, name: str, oid: str) -> None:

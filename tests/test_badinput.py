@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import signal
 import shutil
+import signal
 import stat
 import tarfile
 import zipfile
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import fileserver
+import gitserver
 import pytest
 import smallproject
 from fileserver import Page
@@ -80,8 +81,10 @@ USAGE: list[tuple[list[str], str]] = [
     ),
     (
         ["build", "-V", "small", "--platform", "linux-46"],
-        "error: no platform of `small` `linux-46`, did you mean `linux-64`?\n\n"
-        "hint: there is linux-64, linux-aarch64\n",
+        (
+            "error: no platform of `small` `linux-46`, did you mean `linux-64`?\n\n"
+            "hint: there is linux-64, linux-aarch64\n"
+        ),
     ),
     (
         ["build", "-V", "small", "--origin", "gti"],
@@ -98,8 +101,10 @@ USAGE: list[tuple[list[str], str]] = [
     (["--quiet", "--verbose", "list"], "error: `--quiet` and `--verbose` exclude each other\n"),
     (
         ["--project", "/", "list"],
-        "error: no project in / or above: no `environments/` with `recipes/components/` beside it\n\n"
-        "hint: go to a checkout, or name one with `--project DIR`\n",
+        (
+            "error: no project in / or above: no `environments/` with `recipes/components/` beside it\n\n"
+            "hint: go to a checkout, or name one with `--project DIR`\n"
+        ),
     ),
 ]
 
@@ -201,8 +206,10 @@ SENTENCES: dict[str, tuple[str, str, str, str]] = {
     ),
     "filter": (
         *(RECIPE, "include: [part.h]", "include: [part.c]"),
-        "source `thing/3rdparty/part` takes another part of its tree than its lock "
-        "(include, exclude, strip, modes)",
+        (
+            "source `thing/3rdparty/part` takes another part of its tree than its lock "
+            "(include, exclude, strip, modes)"
+        ),
     ),
     "origin": (
         *(RECIPE, "git: https://git.example", "git: https://moved.example"),
@@ -312,7 +319,7 @@ def test_a_branch_that_is_named_like_the_commit(small: Small, tmp_path: Path) ->
     other = evil.commit({b"deep.h": b"#define DEEP 666\n"})
     evil.ref(f"refs/heads/{commit}", other)
     evil.ref("refs/heads/main", other)
-    with smallproject.gitserver.serving(tmp_path / "evil") as server:
+    with gitserver.serving(tmp_path / "evil") as server:
         small.mirror(other=server.url)
         ran = fetch(small, "--origin", "git").failed(5)
     assert f"    `https://other.example/deep` has no commit `{commit}`" in ran.error.splitlines()

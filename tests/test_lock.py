@@ -109,6 +109,7 @@ def test_flipped_bytes_never_end_in_a_traceback() -> None:
             locks.render(found)
 
 
+KINDS = "an origin is one of `git`, `pypi`, `debian`, `url`"
 HASH = "a content hash is `sha256-` and 44 characters of base64"
 OBJECT = "a git object id is 40 lower-case hexadecimal digits"
 DATE = "a date is written as in ISO 8601, with its time zone"
@@ -128,7 +129,7 @@ EDITS = [
     (
         GIT,
         "gti: x",
-        "15:7: sources.fp16.origins[0]: an origin is one of `git`, `pypi`, `debian`, `url`, did you mean `git`?",
+        f"15:7: sources.fp16.origins[0]: {KINDS}, did you mean `git`?",
     ),
     (
         GIT,

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,6 +186,7 @@ def test_names_that_would_not_do_in_a_store_path(project: Project, write: Write)
     assert refused(project) == f"recipes/components/TVM/recipe.yaml: `TVM` {NAME}"
 
 
+PLATFORMS = "expected `linux-64` or `linux-aarch64`"
 BIG = "environments/big.yaml"
 
 
@@ -217,7 +217,7 @@ EXTENDING = [
     (b"extends: small\nsources: [tvm]", f"{BIG}:2:1: sources: expected a mapping, got a list"),
     (
         b"extends: small\nplatforms: [linux]",
-        f"{BIG}:2:13: platforms[0]: expected `linux-64` or `linux-aarch64`, got `linux`, did you mean `linux-64`?",
+        f"{BIG}:2:13: platforms[0]: {PLATFORMS}, got `linux`, did you mean `linux-64`?",
     ),
     (b"extends: small\nsumary: s", f"{BIG}:2:1: sumary: unknown key `sumary`, did you mean `summary`?"),
     (b"extends: small\ntarget: zzz", f"{BIG}:2:1: target: no component `zzz`"),
@@ -296,7 +296,7 @@ def test_a_lock_is_written_only_where_it_differs(project: Project) -> None:
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert project.write(path, "é\n")
     assert path.read_bytes() == "é\n".encode()
-    assert os.listdir(path.parent) == ["small.lock.yaml"]
+    assert [one.name for one in path.parent.iterdir()] == ["small.lock.yaml"]
 
 
 def test_the_link_to_a_result_is_made_kept_and_moved(project: Project) -> None:

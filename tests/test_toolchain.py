@@ -17,8 +17,10 @@ def test_where_the_programs_lie() -> None:
     [("linux-64", "x86_64-linux-gnu.2.28"), ("linux-aarch64", "aarch64-linux-gnu.2.28")],
 )
 def test_the_compilers_name_the_platform_and_the_oldest_glibc(platform: str, target: str) -> None:
+    programs = toolchain.wrappers(platform, "linux-64")
+    del programs["uname"]
     zig = "#!/bin/sh\nexec /toolchain/ziglang/ziglang/zig"
-    assert toolchain.wrappers(platform) == {
+    assert programs == {
         "cc": f'{zig} cc -target {target} "$@"\n',
         "c++": f'{zig} c++ -target {target} "$@"\n',
         "ar": f'{zig} ar "$@"\n',
@@ -26,12 +28,26 @@ def test_the_compilers_name_the_platform_and_the_oldest_glibc(platform: str, tar
     }
 
 
+@pytest.mark.parametrize(("system", "machine"), [("linux-64", "x86_64"), ("linux-aarch64", "aarch64")])
+def test_uname_tells_of_the_machine_only_what_is_in_the_plan(
+    system: str, machine: str, tmp_path: Path
+) -> None:
+    uname = tmp_path / "uname"
+    uname.write_text(toolchain.wrappers("linux-64", system)["uname"])
+    uname.chmod(0o700)
+    asked = [(), ("-s",), ("-m",), ("-p",), ("-r",)]
+    said = [
+        subprocess.run([uname, *words], capture_output=True, check=True, text=True).stdout for words in asked
+    ]
+    assert said == ["Linux\n", "Linux\n", f"{machine}\n", f"{machine}\n", "0\n"]
+
+
 def test_a_wrapper_passes_its_arguments_on_unchanged(tmp_path: Path) -> None:
     zig = tmp_path / "zig"
     zig.write_text("#!/bin/sh\nprintf '<%s>' \"$@\"\n")
     zig.chmod(0o700)
     wrapper = tmp_path / "ar"
-    wrapper.write_text(toolchain.wrappers("linux-64")["ar"].replace(toolchain.ZIG, str(zig)))
+    wrapper.write_text(toolchain.wrappers("linux-64", "linux-64")["ar"].replace(toolchain.ZIG, str(zig)))
     wrapper.chmod(0o700)
     done = subprocess.run([wrapper, "a b", "", "$x*"], capture_output=True, check=True, text=True)
     assert done.stdout == "<ar><a b><><$x*>"

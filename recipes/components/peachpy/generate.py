@@ -17,7 +17,7 @@ from typing import BinaryIO
 def resource_stream(package: str, name: str) -> BinaryIO:
     """Stand for pkg_resources.resource_stream, all that opcodes uses of it."""
     place = importlib.util.find_spec(package).origin
-    return open(os.path.join(os.path.dirname(place), name), "rb")  # noqa: PTH118, PTH120, PTH123, SIM115
+    return open(os.path.join(os.path.dirname(place), name), "rb")  # noqa: PTH118, PTH120, PTH123
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ TVM's C interface is called through ctypes, that of tvm-ffi (v0.20 and newer) or
 
 import ctypes
 import json
+import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +131,7 @@ Ffi.Any._fields_ = [("kind", ctypes.c_int32), ("small_length", ctypes.c_uint32),
 class Packed:
     """TVM's C interface up to v0.19 (tvm/runtime/c_runtime_api.h)."""
 
-    INT, FLOAT, TENSOR, STRING = 0, 2, 7, 11
+    INT, FLOAT, NULL, TENSOR, STRING = 0, 2, 4, 7, 11
 
     class Value(ctypes.Union):
         _fields_ = [("int", ctypes.c_int64), ("float", ctypes.c_double), ("pointer", ctypes.c_void_p)]
@@ -161,6 +163,8 @@ class Packed:
         return result.int
 
     def _pack(self, value: "Packed.Value", one: object) -> int:
+        if one is None:
+            return self.NULL
         if isinstance(one, int):
             value.int = one
             return self.INT
@@ -198,6 +202,114 @@ def check_random(tvm: "Ffi | Packed") -> None:
     assert abs(drawn.std() - reference.std()) < 0.02, "uniform has another spread than numpy's"
 
 
+# NNPACK's algorithms, by the numbers of enum nnp_convolution_algorithm
+AUTO, FT8X8, FT16X16, WT8X8, IMPLICIT_GEMM, DIRECT = range(6)
+NNPACK = {
+    "tvm.contrib.nnpack.convolution_inference",
+    "tvm.contrib.nnpack.convolution_inference_weight_transform",
+    "tvm.contrib.nnpack.convolution_inference_without_weight_transform",
+    "tvm.contrib.nnpack.fully_connected_inference",
+    "contrib.nnpack._initialize",
+}
+TOLERANCE = 2e-5  # of the largest result; in float32, NNPACK's transforms are off by up to 5e-6
+
+
+@dataclass
+class Convolution:
+    """One case. Images and kernels are square: TVM swaps height and width (its nnp_size arguments)."""
+
+    algorithm: int
+    size: int
+    kernel: int
+    padding: int = 0
+    stride: int = 1
+    channels: tuple[int, int] = (16, 24)
+    batch: int = 1
+    threads: int = 1
+    bias: bool = True
+
+
+CONVOLUTIONS = (
+    Convolution(AUTO, 28, 3, padding=1),
+    Convolution(FT8X8, 28, 5, padding=2),
+    Convolution(FT16X16, 40, 3, padding=1),
+    Convolution(FT16X16, 32, 7, padding=3, channels=(3, 8)),
+    Convolution(WT8X8, 28, 3, padding=1),
+    Convolution(WT8X8, 14, 3, batch=2, threads=2),
+    Convolution(IMPLICIT_GEMM, 28, 3, padding=1, stride=2),
+    Convolution(IMPLICIT_GEMM, 28, 5, padding=2, bias=False),
+    Convolution(DIRECT, 28, 1),
+)
+
+
+def aligned(shape: tuple[int, ...], numbers: np.ndarray | None = None) -> np.ndarray:
+    """Make an array that begins at a multiple of 64 bytes: NNPACK's kernels load whole lines."""
+    count = math.prod(shape)
+    room = np.zeros(count + 16, np.float32)
+    first = (-room.ctypes.data % 64) // 4
+    array = room[first : first + count].reshape(shape)
+    if numbers is not None:
+        array[:] = numbers
+    return array
+
+
+def expected(image: np.ndarray, kernel: np.ndarray, bias: np.ndarray, case: Convolution) -> np.ndarray:
+    """Convolve in float64."""
+    around = ((0, 0), (0, 0), (case.padding, case.padding), (case.padding, case.padding))
+    padded = np.pad(image.astype(np.float64), around)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (case.kernel, case.kernel), axis=(2, 3))
+    windows = windows[:, :, :: case.stride, :: case.stride]
+    return np.einsum("bchwij,ocij->bohw", windows, kernel.astype(np.float64)) + bias[None, :, None, None]
+
+
+def close(actual: np.ndarray, wanted: np.ndarray, what: object) -> None:
+    """Compare with the tolerance that is stated above."""
+    error = np.abs(actual - wanted).max() / np.abs(wanted).max()
+    assert error < TOLERANCE, f"{what}: off by {error:.1e} of the largest result"
+
+
+def check_convolution(tvm: "Ffi | Packed", case: Convolution) -> None:
+    """Convolve; with the Winograd transform also with the weights transformed beforehand."""
+    random = np.random.default_rng(0)
+    into, out = case.channels
+    shape = (case.batch, into, case.size, case.size)
+    image = aligned(shape, random.standard_normal(shape))
+    shape = (out, into, case.kernel, case.kernel)
+    kernel = aligned(shape, random.standard_normal(shape))
+    bias = aligned((out,), random.standard_normal(out) if case.bias else None)
+    wanted = expected(image, kernel, bias, case)
+    where = (*[case.padding] * 4, case.stride, case.stride, case.threads, case.algorithm)
+    result = aligned(wanted.shape)
+    given = bias if case.bias else None
+    tvm.call("tvm.contrib.nnpack.convolution_inference", image, kernel, given, result, *where)
+    close(result, wanted, case)
+    if case.algorithm == WT8X8:
+        transformed, result = aligned((out, into, 8, 8)), aligned(wanted.shape)
+        prefix = "tvm.contrib.nnpack.convolution_inference"
+        tvm.call(f"{prefix}_weight_transform", kernel, transformed, case.threads, case.algorithm)
+        tvm.call(f"{prefix}_without_weight_transform", image, transformed, given, result, *where)
+        close(result, wanted, f"{case}, weights transformed")
+
+
+def check_nnpack(tvm: "Ffi | Packed", names: set[str]) -> None:
+    """Use each function of NNPACK that TVM has."""
+    assert names >= NNPACK, f"not registered: {sorted(NNPACK - names)}"
+    status = tvm.call("contrib.nnpack._initialize")
+    why = "50 is unsupported hardware: the x86-64 kernels need AVX2 and FMA3"
+    assert status == 0, f"NNPACK cannot run on this processor: nnp_initialize says {status} ({why})"
+    for case in CONVOLUTIONS:
+        check_convolution(tvm, case)
+    random = np.random.default_rng(1)
+    vector, matrix = (
+        aligned((96,), random.standard_normal(96)),
+        aligned((40, 96), random.standard_normal((40, 96))),
+    )
+    result = aligned((40,))
+    tvm.call("tvm.contrib.nnpack.fully_connected_inference", vector, matrix, result, 1)
+    close(result, matrix.astype(np.float64) @ vector.astype(np.float64), "fully connected")
+    print(f"NNPACK: {len(CONVOLUTIONS)} convolutions and a fully connected layer agree with numpy in float64")
+
+
 def main() -> None:
     """Run the checks; an assertion that fails is the process's exit code."""
     place, options = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -207,12 +319,15 @@ def main() -> None:
     names = tvm.names()
     missing = EXPECTED - names
     assert not missing, f"not registered: {sorted(missing)}"
-    nnpack = sorted(name for name in names if "nnpack" in name)
-    wanted = options.get("USE_NNPACK", "OFF") == "ON"
-    assert bool(nnpack) == wanted, f"USE_NNPACK is {options.get('USE_NNPACK')}, and there is {nnpack}"
     check_sort(tvm)
     check_random(tvm)
-    print(f"{len(names)} functions; argsort and uniform agree with numpy; NNPACK: {nnpack or 'absent'}")
+    print(f"{len(names)} functions; argsort and uniform agree with numpy")
+    nnpack = sorted(name for name in names if "nnpack" in name)
+    if options.get("USE_NNPACK", "OFF") == "ON":
+        print("\n".join(nnpack))
+        check_nnpack(tvm, names)
+    else:
+        assert not nnpack, f"built without NNPACK, and there is {nnpack}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""The rule of docs/ARCHITECTURE.md: a module imports only what is on its own layer or below."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PURE = {
+    *("errors", "dates", "tree", "hashes", "located", "origins", "spec", "requirements", "lock", "plan"),
+    *("cmake", "toolchain", "sandbox", "show", "diff", "history", "giturls", "aptsources"),
+}
+STAGES = {"carriers", "compare", "fetch", "locking", "override", "realise", "resolve", "run"}
+IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}
+OWNERS = {"subprocess": {"process"}, "yaml": {"located", "lock"}, "rich": {"report"}, "fcntl": {"flock"}}
+AMBIENT = {  # what a caller passes in, and only cli.py asks for
+    *("os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home", "os._exit"),
+    *("sys.argv", "sys.exit", "sys.stdin", "input", "exit"),
+}
+TERMINAL = {"print", "sys.stdout", "sys.stderr"}
+
+MODULES = {path.stem: ast.parse(path.read_bytes()) for path in Path(__file__).parents[1].glob("recipes/*.py")}
+
+
+def layer(module: str) -> int:
+    return 1 if module in PURE else 3 if module in STAGES else 2
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Give the modules that one imports, `recipes.NAME` for ours."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inside = node.module == "recipes"
+            yield from (f"recipes.{one.name}" for one in node.names) if inside else (str(node.module),)
+
+
+def named(tree: ast.Module) -> set[str]:
+    """Give the names and `NAME.ATTRIBUTE`s that a module uses."""
+    nodes = list(ast.walk(tree))
+    plain = {node.id for node in nodes if isinstance(node, ast.Name)}
+    dotted = {
+        f"{node.value.id}.{node.attr}"
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    return plain | dotted
+
+
+def test_every_module_that_has_a_layer_exists() -> None:
+    assert MODULES.keys() >= PURE | STAGES
+    assert not PURE & STAGES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_downwards(module: str) -> None:
+    ours = {one.split(".")[1] for one in imported(MODULES[module]) if one.startswith("recipes.")}
+    assert ours <= MODULES.keys()
+    assert not {one for one in ours if layer(one) > layer(module)}
+    assert "cli" not in imported(MODULES[module])
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_layer_has_no_disk_clock_or_network(module: str) -> None:
+    assert not {one.split(".")[0] for one in imported(MODULES[module])} & IMPURE
+    assert not named(MODULES[module]) & {"open", "datetime.now", "datetime.utcnow", "date.today"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_outside_thing_has_its_owner(module: str) -> None:
+    used = {one.split(".")[0] for one in imported(MODULES[module])} & OWNERS.keys()
+    assert all(module in OWNERS[one] for one in used), used
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_command_line_knows_of_the_environment(module: str) -> None:
+    assert not named(MODULES[module]) & AMBIENT
+    assert module == "report" or not named(MODULES[module]) & TERMINAL
