@@ -5,12 +5,15 @@ Imports that cost time are made inside commands, so that `recipes --help` and co
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shlex
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
 import typer
 
@@ -273,6 +276,9 @@ def build(
     override: Override = None,
     offline: Offline = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compilers at once.")] = None,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="Keep what a failed build leaves, with a script to replay.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Build a variant from its lock, check it, and link it as result-VARIANT."""
@@ -285,7 +291,9 @@ def build(
     store = run.store()
     there = store.has(planned.target)
     if not there:
-        run.realiser(origin, offline=offline, jobs=jobs).realise(planned)
+        again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
+        realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
+        realiser.realise(planned)
     info = store.info(planned.target)
     link = run.project().link(_result_name(planned, target), store.path(planned.target))
     storegc.add_root(store, link)
@@ -303,6 +311,50 @@ def build(
         run.report.result(json.dumps(row, indent=2))
     else:
         run.report.result(f"{path}\n{info.nar_hash}")
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    logfile: Annotated[
+        Path | None, typer.Argument(help="The log of any build; `-` or none for standard input.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which known breakages a log shows, and what helps. Exit code 1 where it shows none."""
+    from recipes import breakages, failures, logs
+
+    run: Run = ctx.obj
+    with _opened(logfile) as file:
+        start = file.read(failures.CHUNK)
+        if why := logs.refusal(start):
+            raise UsageError(f"`{logfile or '-'}` is no log: {why}")
+        chunks = itertools.chain([start], iter(lambda: file.read(failures.CHUNK), b""))
+        seen = failures.look(run.project().breakages(), chunks)
+    shown = [(one, logs.text(one.line)) for one in seen.matches]
+    if as_json:
+        run.report.result(json.dumps([breakages.document(*one) for one in shown], indent=2))
+    elif shown:
+        run.report.result("\n\n".join(breakages.explain(*one) for one in shown))
+    else:
+        ends = ["its last lines that matter:", *(f"  {line}" for line in logs.decisive(seen.end))]
+        told = f"nothing known matches: {seen.count} lines, and no breakage of recipes/breakages.yaml"
+        run.report.result("\n".join([told, *(ends if seen.end else ())]))
+    if not shown:
+        raise typer.Exit(1)
+
+
+def _opened(logfile: Path | None) -> AbstractContextManager[BinaryIO]:
+    """Open a log, or standard input where that is no terminal."""
+    hint = "`recipes explain LOGFILE`, or `COMMAND 2>&1 | recipes explain`"
+    if logfile is None or logfile == Path("-"):
+        if sys.stdin is None or (logfile is None and sys.stdin.isatty()):
+            raise UsageError("no log is given", hint=hint)
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return logfile.open("rb")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UsageError(f"`{logfile}` cannot be read: {error.strerror}") from error
 
 
 @store_app.command("path")

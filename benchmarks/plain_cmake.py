@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -19,10 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recipes.files import copy_tree
+
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = Path(sys.executable).with_name("recipes")
 READ_BY_THE_ENGINE = ("environments", "locks", "recipes/components")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+INSIDE = re.compile(r"(?<![\w./])/(toolchain|src|build|cache)\b")  # the sandbox's own directories
 
 Env = Mapping[str, str]
 
@@ -107,33 +111,23 @@ def lay_out(plan: Mapping[str, Any], store: Path, place: Path) -> tuple[list[lis
     if build["inputs"]:
         sys.exit("only a variant whose target has no inputs can be compared")
     for below, name in sorted(build["sources"].items()):
-        shutil.copytree(store / "paths" / name, place / "src" / below, dirs_exist_ok=True, copy_function=copy)
+        copy_tree(store / "paths" / name, place / "src" / below)
     for made in ("build", "cache", "toolchain/bin"):
         (place / made).mkdir(parents=True)
     for tool, name in build["tools"].items():
         (place / "toolchain" / tool).symlink_to(store / "paths" / name)
     for program, text in build["programs"].items():
         written = place / "toolchain/bin" / program
-        written.write_text(text.replace("/toolchain/", f"{place}/toolchain/"))
+        written.write_text(moved(text, place))
         written.chmod(0o755)
     env = {name: moved(value, place) for name, value in build["env"].items()}
     return [[moved(word, place) for word in phase["argv"]] for phase in build["phases"]], env
 
 
-def copy(source: str, dest: str) -> None:
-    """Copy a file so that it can be written to."""
-    shutil.copyfile(source, dest)
-    Path(dest).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
-
-
 def moved(text: str, place: Path) -> str:
     """Write a word of the plan for a build outside the sandbox."""
     text = text.replace("{jobs}", str(len(os.sched_getaffinity(0))))
-    for top in ("toolchain", "src", "build", "cache"):
-        for before in ("", "=", ":"):
-            if text.startswith(f"{before}/{top}") or (before and f"{before}/{top}" in text):
-                text = text.replace(f"{before}/{top}", f"{before}{place}/{top}", 1)
-    return text
+    return INSIDE.sub(lambda found: f"{place}{found.group()}", text)
 
 
 def measure(variant: str, *, recipes_first: bool) -> Round:

@@ -28,6 +28,8 @@ _NO = ("no", "false", "without", "off", "disable", "0")
 _ONE_LINE = re.compile(r"\s*deb(?:-src)?\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s+([^#]*)")
 _FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 _ORIG = re.compile(r"\s*([0-9a-f]{64})\s+\d+\s+(\S+_\S+\.orig\.tar\.[a-z0-9]+)")
+_SUMMARY = re.compile("Some index files failed|Download Failed|Failed to fetch some archives")
+_SIGNATURE = re.compile("GPG error: .*")
 _PART = re.compile(r"(\D*)(\d*)")
 
 Paragraph = dict[str, str]  # deb822(5): fields by name in lower case, further lines of one as they are
@@ -153,16 +155,12 @@ def _letters(word: str) -> tuple[int, ...]:
 
 
 def complaints(err: bytes) -> list[str]:
-    """List what apt complains of on standard error, most telling first, without its summaries."""
+    """List apt's errors on standard error, or else its warnings; what is wrong with a signature first.
+
+    Its summaries are left out. That an index `is not signed` is an error, and the reason a mere warning.
+    """
     lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines()]
-    said = [line[3:] for line in lines if line.startswith(("E: ", "W: ", "Err:"))]
-    return sorted(dict.fromkeys(one for one in said if not _is_summary(one)), key=_rank)
-
-
-def _is_summary(line: str) -> bool:
-    return line.startswith(("Some index files failed", "Download Failed", "Failed to fetch some archives"))
-
-
-def _rank(line: str) -> int:
-    """Put what is wrong with a signature first: that an index `is not signed` says less."""
-    return 0 if "GPG error" in line or "igned file" in line else 1
+    warnings = [line[3:] for line in lines if line.startswith("W: ")]
+    errors = [line[3:] for line in lines if line.startswith("E: ") and not _SUMMARY.match(line[3:])]
+    about_signatures = [found[0] for one in warnings if (found := _SIGNATURE.search(one))]
+    return list(dict.fromkeys([*about_signatures, *errors] or warnings))

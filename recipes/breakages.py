@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import pydantic
 
 from recipes import located
-from recipes.dates import Moment, written
+from recipes.dates import Moment, moment, written
 from recipes.errors import SpecError
 from recipes.located import Strict, misplaced
-from recipes.lock import ObjectId
+from recipes.lock import Lock, ObjectId
 
 
 def _pattern(text: str) -> str:
@@ -184,6 +184,15 @@ class Pin:
     options: Collection[str] = ()
 
 
+def pins(lock: Lock, tools: Mapping[str, str], options: Mapping[str, Collection[str]]) -> dict[str, Pin]:
+    """Give what is locked: sources, with the options of their components, and tools by version."""
+    sources = {
+        name: Pin(one.commit, moment(one.date) if one.date else None, options=options.get(name, ()))
+        for name, one in lock.sources.items()
+    }
+    return {**{name: Pin(version=version) for name, version in tools.items()}, **sources}
+
+
 def known_bad(rows: Sequence[Row], pins: Mapping[str, Pin]) -> list[str]:
     """Say which breakages what is locked runs into, before anything is built.
 
@@ -191,24 +200,25 @@ def known_bad(rows: Sequence[Row], pins: Mapping[str, Pin]) -> list[str]:
     """
     found = []
     for row in rows:
-        pinned = {name: pin for key in row.broken for name, pin in pins.items() if _is_called(name, key)}
-        bad = [name for key in row.broken for name, pin in pinned.items() if _is_bad(row, key, name, pin)]
-        if row.broken and len(bad) >= len(row.broken):
-            found.append(_warning(row, {name: pinned[name] for name in bad}))
+        bad = [next(_matching(key, one, pins), None) for key, one in row.broken.items()]
+        if bad and None not in bad:
+            found.append(_warning(row, dict(one for one in bad if one)))
     return found
 
 
-def _is_called(name: str, key: str) -> bool:
-    return name == key or name.endswith(f"/{key}")
+def _matching(key: str, bad: Bad, pins: Mapping[str, Pin]) -> Iterator[tuple[str, Pin]]:
+    for name, pin in pins.items():
+        if (name == key or name.endswith(f"/{key}")) and _is_bad(bad, pin):
+            yield name, pin
 
 
-def _is_bad(row: Row, key: str, name: str, pin: Pin) -> bool:
-    bad = row.broken[key]
-    if not _is_called(name, key) or any(option in pin.options for option in bad.unless):
+def _is_bad(bad: Bad, pin: Pin) -> bool:
+    if any(option in pin.options for option in bad.unless):
         return False
     if pin.commit in bad.commits:
         return True
-    return all(_holds(bad, pin)) and bool(bad.since or bad.before or bad.versions or not bad.commits)
+    ranges = list(_holds(bad, pin))
+    return all(ranges) if ranges else not bad.commits
 
 
 def _holds(bad: Bad, pin: Pin) -> Iterator[bool]:

@@ -230,7 +230,9 @@ def _block(one: SourceChanged) -> str:
     lines += [f"- {note}" for note in one.notes]
     for head, steps in _spans(one.span):
         lines.append(f"- {head}")
-        lines += [f"  - {step.commit[:12]} {_day(step)} {_code(step.subject)}" for step in steps[:MOST]]
+        lines += [
+            f"  - {step.commit[:12]} {_day(step)} {_code(step.subject)}".rstrip() for step in steps[:MOST]
+        ]
         lines += [f"  - and {len(steps) - MOST} more"] if len(steps) > MOST else []
     return "\n".join(lines).rstrip("\n")
 

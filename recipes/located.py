@@ -277,7 +277,7 @@ def _words(wrong: Mapping[str, Any]) -> str:
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, got {_shown(given)}"
     message = str(wrong["msg"]).removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]}"
+    return re.sub("^Input", "input", message)
 
 
 def _shown(given: Any) -> str:

@@ -13,8 +13,15 @@ LONGEST = 1 << 16  # bytes; a longer line is passed on in pieces, as a binary fi
 _WIDEST = 300  # characters of a line that are shown: a compiler's command takes thousands
 _CONTEXT = 2  # lines shown before a compiler's first error: where it is included from, in which function
 
-_ENDS = re.compile(rb"\r\n|\r|\n")
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_UNPACKED: Mapping[bytes, str] = {
+    b"\x1f\x8b": "it is compressed: `zcat FILE | recipes explain`",
+    b"\xfd7zXZ": "it is compressed: `xzcat FILE | recipes explain`",
+    b"\x28\xb5\x2f\xfd": "it is compressed: `zstdcat FILE | recipes explain`",
+    b"BZh": "it is compressed: `bzcat FILE | recipes explain`",
+    b"\xff\xfe": "it is UTF-16: `iconv -f UTF-16 -t UTF-8 FILE | recipes explain`",
+    b"\xfe\xff": "it is UTF-16: `iconv -f UTF-16 -t UTF-8 FILE | recipes explain`",
+}
 _PREFIX = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\dT[\d:.]+Z\]? )?"  # Jenkins, GitHub Actions
     r"(?:#\d+ (?:\d+\.\d+ )?)?"  # BuildKit: step and seconds
@@ -25,20 +32,29 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     r"""Cut a log into lines, which end at `\n`, `\r` or `\r\n`; ends and colours are not part of them."""
     rest = b""
     for chunk in chunks:
-        *whole, rest = _ENDS.split(rest + chunk)
-        if rest == b"" and chunk.endswith(b"\r") and whole:  # its `\n` may be in the next chunk
-            rest = whole.pop() + b"\r"
-        yield from map(plain, whole)
+        *whole, rest = (rest + chunk).splitlines(keepends=True) or [b""]
+        yield from (plain(line.rstrip(b"\r\n")) for line in whole)
+        if rest.endswith(b"\n"):  # not at `\r`: its `\n` may be in the next chunk
+            yield plain(rest.rstrip(b"\r\n"))
+            rest = b""
         while len(rest) > LONGEST:
             yield plain(rest[:LONGEST])
             rest = rest[LONGEST:]
     if rest:
-        yield plain(rest.removesuffix(b"\r"))
+        yield plain(rest.rstrip(b"\r"))
 
 
 def plain(line: bytes) -> bytes:
     """Give a line without a terminal's escape sequences."""
     return _ESCAPES.sub(b"", line) if b"\x1b" in line else line
+
+
+def refusal(start: bytes) -> str | None:
+    """Say why what begins so is no log that could be read; None where it may be one."""
+    for magic, how in _UNPACKED.items():
+        if start.startswith(magic):
+            return how
+    return "it is binary" if b"\0" in start[:1024] else None
 
 
 def text(line: bytes) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import files, located, lock, requirements
+from recipes import breakages, files, located, lock, requirements
+from recipes.breakages import Row
 from recipes.errors import LockError, SpecError, UsageError
 from recipes.giturls import is_commit_id
 from recipes.located import Located, Place
@@ -117,6 +118,13 @@ class Project:
 
     def _read(self, path: Path, error: type[SpecError | LockError]) -> Located:
         return located.read(path.read_bytes(), path.relative_to(self.root).as_posix(), error)
+
+    def breakages(self) -> tuple[Row, ...]:
+        """Read the table of known breakages; none where there is no table. Raises SpecError."""
+        path = self.root / "recipes/breakages.yaml"
+        if not path.is_file():
+            return ()
+        return breakages.parse(path.read_bytes(), path.relative_to(self.root).as_posix())
 
     def lock_files(self, variant: str) -> tuple[Path, Path]:
         """Give where a variant's source lock and toolchain lock are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from recipes import cmake, files, isolation, process, sandbox, toolchain
+from recipes import cmake, failures, files, isolation, process, sandbox, toolchain
+from recipes.breakages import Row
 from recipes.errors import BuildError
+from recipes.failures import Failure
 from recipes.fetch import Fetcher, settle
 from recipes.isolation import Isolation
 from recipes.plan import Build, Phase, Plan, SourceTree, UnpackedWheel
@@ -23,15 +24,13 @@ from recipes.report import Report, Task
 from recipes.sandbox import Bind, Sandbox
 from recipes.store import Info, Store
 
-_TAIL = 25  # lines of a failed phase's log that are shown
-_LITTLE = 1 << 20  # bytes: what a program that met the end of the disk leaves is less
-
 
 @dataclass
 class Realiser:
     """What realising needs. `env` is the caller's environment, for programs that run outside the sandbox.
 
-    `jobs` is how many compilers run at once.
+    `jobs` is how many compilers run at once. `table` is what is known to break builds. With `keep_failed`,
+    the directory of a build that fails stays; `again` is the command that asks for that, where there is one.
     """
 
     store: Store
@@ -39,6 +38,9 @@ class Realiser:
     report: Report
     env: Mapping[str, str]
     jobs: int
+    table: Sequence[Row] = ()
+    keep_failed: bool = False
+    again: str | None = None
 
     def realise(self, plan: Plan) -> Info:
         """Make the plan's target exist; give what the store knows of it.
@@ -97,7 +99,7 @@ class Realiser:
                 return
             for one in plan.inputs(name):
                 self.store.verify(one)
-            with self.store.scratch(name) as place:
+            with self.store.scratch(name, keep=(BuildError,) if self.keep_failed else ()) as place:
                 self._build_in(place, name, build, chosen)
 
     def _build_in(self, place: Path, name: str, build: Build, chosen: Isolation) -> None:
@@ -159,14 +161,22 @@ class Realiser:
             out.flush()
             line = _Line(task, phase.says)
             code = process.stream(enter(argv), env=self.env, cwd=place, log=out, line=line)
+        failure = self._failure(place, build, phase.name, log)
+        if code or (phase.says and not line.said):
+            self._leave(place, failure, enter([]), argv)
         if code:
-            raise _failed(build, phase.name, code, log)
+            raise failure.exited(code)
         if phase.says and not line.said:
-            raise BuildError(
-                f"`{build.component}` did not say what its recipe expects in phase `{phase.name}`\n"
-                f"  expected  {phase.says}\n  log       {log}",
-                hint=f"it fell back to something else, the log says why: `less {log}`",
-            )
+            raise failure.unsaid(phase.says)
+
+    def _failure(self, place: Path, build: Build, phase: str, log: Path) -> Failure:
+        again = failures.keep_hint(self.again) if self.again else None
+        hint = failures.replay_hint(place) if self.keep_failed else again
+        return Failure(build, phase, log, self.table, hint)
+
+    def _leave(self, place: Path, failure: Failure, enter: Sequence[str], argv: Sequence[str]) -> None:
+        if self.keep_failed:
+            failures.write_replay(place, failure, enter, argv)
 
     def _check(self, result: Path, build: Build, log: Path) -> None:
         """Use what was built, in a process of its own; what cannot be used is not added."""
@@ -186,7 +196,9 @@ class Realiser:
             env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(result.parent)}
             code = process.stream(argv, env=env, cwd=result.parent, log=out, line=task.note)
         if code:
-            raise _failed(build, "check", code, log)
+            failure = self._failure(result.parent, build, "check", log)
+            self._leave(result.parent, failure, failures.environment(env), argv)
+            raise failure.exited(code)
 
 
 class _Line:
@@ -223,22 +235,3 @@ def _collect(result: Path, roots: Mapping[str, Path], build: Build, log: Path) -
         else:
             shutil.copy(found, result / target)
     return result
-
-
-def _failed(build: Build, phase: str, code: int, log: Path) -> BuildError | OSError:
-    end = log.read_bytes().decode(errors="replace").splitlines()[-_TAIL:]
-    if _is_full(log.parent, end):
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log))
-    how = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
-    shown = "\n".join(f"  {line}" for line in end)
-    return BuildError(
-        f"`{build.component}` failed in phase `{phase}`: {how}\n{shown}\n  log  {log}",
-        hint=f"the whole log: `less {log}`",
-    )
-
-
-def _is_full(place: Path, said: Sequence[str]) -> bool:
-    """Say whether a phase failed for want of room: the build is not at fault then."""
-    room = os.statvfs(place)
-    little = room.f_bavail * room.f_frsize < _LITTLE or room.f_files > 0 == room.f_favail
-    return little or any(os.strerror(errno.ENOSPC) in line for line in said)

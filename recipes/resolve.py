@@ -219,7 +219,9 @@ class Resolver:
         found = {origin: self._hash(one, origin, carried) for origin in one.origins}
         good = {origin: value for origin, value in found.items() if isinstance(value, str)}
         if not good:
-            raise FetchError("\n".join(str(error) for error in found.values()))
+            lines = [line for error in found.values() for line in str(error).splitlines()]
+            kind = "submodule" if "/" in one.name else "source"
+            raise FetchError("\n  ".join([f"{kind} `{one.name}` cannot be had", *lines]))
         if len(set(good.values())) > 1:
             shown = "\n".join(f"  {value}  {origin.describe()}" for origin, value in good.items())
             raise IntegrityError(

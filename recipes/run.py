@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from recipes import locking, override, plan, project, settings
+from recipes import breakages, locking, override, plan, project, settings
+from recipes.breakages import Pin
 from recipes.debian import Debian
 from recipes.errors import SandboxError, UsageError
 from recipes.fetch import Fetcher
@@ -69,11 +70,23 @@ class Run:
             offline,
         )
 
-    def realiser(self, only: str | None, *, offline: bool, jobs: int | None = None) -> Realiser:
-        """Make what builds; `jobs` is how many compilers run at once, one a processor without it."""
+    def realiser(
+        self,
+        only: str | None,
+        *,
+        offline: bool,
+        jobs: int | None = None,
+        keep_failed: bool = False,
+        again: str | None = None,
+    ) -> Realiser:
+        """Make what builds; `jobs` is how many compilers run at once, one a processor without it.
+
+        With `keep_failed`, what a failed build leaves stays; `again` is the command that asks for that.
+        """
         fetcher = self.fetcher(only, offline=offline)
         count = jobs or len(os.sched_getaffinity(0))
-        return Realiser(fetcher.store, fetcher, self.report, self.environ, count)
+        table = self.project().breakages()
+        return Realiser(fetcher.store, fetcher, self.report, self.environ, count, table, keep_failed, again)
 
     def plan(
         self, variant: str, target: str | None, platform: str | None, overrides: Sequence[str] = ()
@@ -89,15 +102,22 @@ class Run:
         changed = override.parse(overrides, specs, self.directory)
         if changed:
             locked = override.apply(specs, locked, changed, self.fetcher(), self.environ)
+        wheels = toolchain.for_platform(system())
+        options = {name: specs.options(name, platform or system()) for name in specs.recipes}
+        self._warn(found, breakages.pins(locked, {one.project: one.version for one in wheels}, options))
         planned = plan.plan(
             specs,
             locked,
-            toolchain.for_platform(system()),
+            wheels,
             target=_target(specs, target),
             platform=_platform(specs, platform or system()),
             system=system(),
         )
         return replace(planned, unlocked=tuple(f"{name}={value}" for name, value in changed.items()))
+
+    def _warn(self, found: Project, pins: Mapping[str, Pin]) -> None:
+        for warning in breakages.known_bad(found.breakages(), pins):
+            self.report.warning(warning)
 
 
 def system() -> str:

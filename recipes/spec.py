@@ -38,7 +38,7 @@ def _ref(text: str) -> str:
 
 
 def _output(text: str) -> str:
-    if not text.startswith(("src/", "build/", "inputs/")):
+    if not re.match("(src|build|inputs/[^/]+)/", text):
         raise ValueError("an output is found below `src/`, `build/` or `inputs/NAME/`")
     return text
 
@@ -77,6 +77,7 @@ Ref: TypeAlias = Annotated[
     pydantic.AfterValidator(_ref),
 ]
 
+Output: TypeAlias = Annotated[TreePath, pydantic.AfterValidator(_output)]
 Options: TypeAlias = Annotated[
     dict[
         Annotated[str, pydantic.AfterValidator(_option_name)],
@@ -177,9 +178,7 @@ class Recipe(Strict):
     inputs: tuple[str, ...] = ()
     cmake: CMake | None = None
     script: TreePath | None = None
-    outputs: dict[TreePath, Annotated[TreePath, pydantic.AfterValidator(_output)]] = pydantic.Field(
-        default_factory=dict
-    )
+    outputs: dict[TreePath, Output] = pydantic.Field(default_factory=dict)
     check: TreePath | None = None
 
     @property
@@ -205,8 +204,8 @@ class Recipe(Strict):
         if self.cmake:
             self._check_cmake(self.cmake)
         for target, left in self.outputs.items():
-            name, _, below = left.removeprefix("inputs/").partition("/")
-            if left.startswith("inputs/") and (name not in self.inputs or not below):
+            root, name, *_ = left.split("/")
+            if root == "inputs" and name not in self.inputs:
                 raise misplaced(
                     f"`{name}` is not one of the inputs{nearest(name, self.inputs)}", "outputs", target
                 )
@@ -250,6 +249,9 @@ class Environment(Strict):
         default_factory=dict, description="by component, more components that it is built with"
     )
     options: dict[str, Options] = pydantic.Field(default_factory=dict)
+    outputs: dict[str, dict[TreePath, Output | None]] = pydantic.Field(
+        default_factory=dict, description="by component, outputs over its recipe's; an empty value drops one"
+    )
     pypi: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
 
 

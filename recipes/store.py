@@ -149,10 +149,11 @@ class Store:
             yield
 
     @contextmanager
-    def scratch(self, label: str) -> Iterator[Path]:
+    def scratch(self, label: str, keep: tuple[type[Exception], ...] = ()) -> Iterator[Path]:
         """Give a new private directory on the store's file system, removed at the end.
 
-        `label` begins its name. What a killed process leaves, gc removes.
+        `label` begins its name. What a killed process leaves, gc removes; so it does what stays because an
+        error of `keep` ended the block.
         """
         if not _LABEL.fullmatch(label):
             raise StoreError(f"`{label}` is not a name for a directory")
@@ -160,8 +161,11 @@ class Store:
             place = Path(tempfile.mkdtemp(prefix=f"{label[:64]}-", dir=self.root / "tmp"))
             try:
                 yield place
-            finally:
-                files.remove(place)
+            except BaseException as error:
+                if not isinstance(error, keep):
+                    files.remove(place)
+                raise
+            files.remove(place)
 
     def add(
         self,

@@ -1,4 +1,4 @@
-"""A small archive of Debian source packages, signed with a key made for it, and an apt that knows no other."""
+"""A small archive of Debian source packages, signed with a key of its own, and an apt that knows no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 NEEDED = ("apt-get", "apt-cache", "apt-config", "gpg", "gpgv")
-NOTHING = "/nonexistent"
 DATE = "Sat, 01 Jan 2022 00:00:0{} UTC"  # of a Release; apt refuses one that is older than what it has
 
 
@@ -130,9 +129,17 @@ def environment(place: Path, sources: Mapping[str, str], more: str = "") -> dict
     parts.mkdir(parents=True, exist_ok=True)
     for name, text in sources.items():
         (parts / name).write_text(text)
-    (place / "apt.conf").write_text(
-        f'Dir::Etc::parts "{NOTHING}";\nDir::Etc::main "{NOTHING}";\nDir::Etc::trusted "{NOTHING}";\n'
-        f'Dir::Etc::trustedparts "{NOTHING}";\nDir::Etc::netrc "{NOTHING}";\nDir::Etc::netrcparts "{NOTHING}";\n'
-        f'Dir::Etc::sourcelist "{NOTHING}";\nDir::Etc::sourceparts "{parts}";\nDir::Cache "{NOTHING}";\n{more}'
-    )
+    settings = {
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": parts,
+        "Dir::Etc::main": "/dev/null",
+        "Dir::Etc::parts": place / "empty",
+        "Dir::Etc::trusted": "/dev/null",
+        "Dir::Etc::trustedparts": place / "empty",
+        "Dir::Etc::netrc": "/dev/null",
+        "Dir::Etc::netrcparts": place / "empty",
+    }
+    (place / "empty").mkdir(exist_ok=True)
+    text = "".join(f'{name} "{value}";\n' for name, value in settings.items())
+    (place / "apt.conf").write_text(text + more)
     return {"PATH": os.environ["PATH"], "APT_CONFIG": str(place / "apt.conf")}

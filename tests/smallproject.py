@@ -366,6 +366,7 @@ class Small:
     git: gitserver.Server
     index: indexserver.Server
     env: dict[str, str] = field(default_factory=dict)
+    started: list[Popen] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -383,11 +384,13 @@ class Small:
 
     def start(self, *argv: str, before: Sequence[str] = (), **variables: str) -> Popen:
         """Start a command; `before` is the argv of what becomes it."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*before, sys.executable, str(CLI), *argv],
-            env=self.env | variables, cwd=self.root, text=True, encoding="utf-8",
+            env=self.env | variables, cwd=self.root, text=True, encoding="utf-8", errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def build(self, variant: str = "small", *argv: str, **variables: str) -> Ran:
         """Build a variant."""
@@ -478,6 +481,7 @@ def small(upstream: Upstream, place: Path) -> Iterator[Small]:
         made = Small(place, upstream, git, index)
         made.env = environment(place, index.url)
         made.mirror()
+        made.configure(f"timeout: {PATIENCE}\n")  # a busy machine is not a dead server
         for path, text in {
             "environments/small.yaml": SMALL,
             "environments/both.yaml": BOTH,
@@ -488,7 +492,18 @@ def small(upstream: Upstream, place: Path) -> Iterator[Small]:
             made.write(path, text)
         made.lock("small", upstream.lock(*THING_SOURCES))
         made.lock("both", upstream.lock("app", *THING_SOURCES))
-        yield made
+        try:
+            yield made
+        finally:
+            _end(made.started)
+
+
+def _end(processes: Sequence[Popen]) -> None:
+    """End what a test that failed has left."""
+    for one in processes:
+        if one.poll() is None:
+            one.kill()
+            one.communicate()
 
 
 def environment(place: Path, index: str) -> dict[str, str]:
@@ -502,6 +517,7 @@ def environment(place: Path, index: str) -> dict[str, str]:
         "RECIPES_STORE": str(place / "store"),
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_INDEX_URL": index,
+        "PIP_DEFAULT_TIMEOUT": str(PATIENCE),
         "GIT_CONFIG_NOSYSTEM": "1",
         **coverage,
     }

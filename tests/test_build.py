@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fileserver
 import pytest
 import smallproject
 from smallproject import Small, Upstream, ended, go_on, stopped
 
+from recipes.lock import Lock
+from recipes.origins import UrlOrigin
 from recipes.run import system
 
 DEAD = "http://127.0.0.1:1"  # tcpmux: nobody listens
+RECIPE = "recipes/components/thing/recipe.yaml"
 NINJA = "/toolchain/ninja/ninja-1.12.0.data/scripts/ninja"
 NAR = "sha256-KtDFko+UC5xcgKSVVYLLhWAicn3moPT5KSj8dngb0uo="
 
@@ -93,13 +99,15 @@ def test_what_a_build_tells(warm: Small) -> None:
 
 def test_a_build_as_json(warm: Small) -> None:
     found = json.loads(warm.build("small", "--json").ok().out)
-    assert found == {
+    mine = {key: found[key] for key in ("path", "nar_hash", "link", "built")}  # there may come more
+    assert mine == {
         "path": str((warm.root / "result-small").readlink()),
         "nar_hash": NAR,
         "link": str(warm.root / "result-small"),
         "built": True,
     }
-    assert json.loads(warm.build("small", "--json").ok().out) == {**found, "built": False}
+    again = json.loads(warm.build("small", "--json").ok().out)
+    assert {key: again[key] for key in mine} == {**mine, "built": False}
 
 
 def test_a_component_is_built_with_another(warm: Small) -> None:
@@ -205,6 +213,26 @@ def test_a_mirror_that_lacks_one_commit(small: Small) -> None:
     assert kept["part"] == "carrier-1.0.tar.gz of the package index"
 
 
+def test_an_archive_at_a_url(small: Small) -> None:
+    sha256 = hashlib.sha256(small.upstream.sdist).hexdigest()
+    archive, inside = f"https://files.example/{smallproject.SDIST}", "carrier-1.0/vendored/thing"
+    place = f"      path: {inside}\n"
+    small.edit(RECIPE, place, f"{place}    - url: {archive}\n      sha256: {sha256}\n{place}")
+    sources = small.upstream.lock(*smallproject.THING_SOURCES).sources
+    for name, one in sources.items():
+        path = f"{inside}{name.removeprefix('thing')}"
+        url = UrlOrigin(url=archive, sha256=sha256, path=path)
+        sources[name] = one.model_copy(update={"origins": (*one.origins, url)})
+    small.lock("small", Lock(sources=sources))
+    with fileserver.serve() as server:
+        server.put(f"/{smallproject.SDIST}", fileserver.Page(small.upstream.sdist))
+        small.mirror(files=server.address)
+        assert small.build("small", "--origin", "url").ok().out.splitlines()[1] == NAR
+        assert [one.path for one in server.asked] == [f"/{smallproject.SDIST}"]
+    assert small.git.requests == []
+    assert f"/files/{smallproject.SDIST}" not in small.index.asked
+
+
 def _label(info: Path) -> str:
     return info.stem.partition("-")[2]
 
@@ -281,7 +309,8 @@ def test_a_failed_phase(warm: Small, mode: str) -> None:
     lines = ran.error.splitlines()
     [log] = (warm.store / "logs").iterdir()
     assert lines[0] == f"error: `thing` failed in {how}"
-    assert lines[-3:] == [f"  log  {log}", "", f"hint: the whole log: `less {log}`"]
+    assert lines[-3:-1] == [f"  log  {log}", ""]
+    assert lines[-1].startswith("hint: ")
     assert last in (None, lines[-4])
     assert ran.out == ""
     assert [one for one in warm.entries("thing") if (one / "lib").exists()] == []
@@ -359,7 +388,7 @@ ALLOWED = re.compile(
     r"/bin/sh|(/usr)?/lib(64)?/([^/]+/)?(ld-linux[^/]*|lib[^/]*)\.so\.\d+"  # what runs /bin/sh
     r"|/etc/(passwd|group|hosts)"
     r"|/(src|build|cache)/.+"
-    r"|/toolchain/(bin/(cc|c\+\+|ar|ranlib)|(cmake|ninja|ziglang)/.+)"
+    r"|/toolchain/(bin/[a-z+]+|(cmake|ninja|ziglang)/.+)"
 )
 
 
@@ -369,12 +398,12 @@ def test_a_build_sees_nothing_of_the_host(warm: Small, tmp_path: Path) -> None:
     files, variables = text.partition("--- files\n")[2].split("--- variables\n")
     assert [line for line in files.splitlines() if not ALLOWED.fullmatch(line)] == []
     assert {"/bin/sh", "/src/src/thing.c", "/toolchain/ziglang/ziglang/zig"} <= {*files.splitlines()}
-    names = set(re.findall(r"^export (\w+)", variables, re.MULTILINE))
-    assert names == {
+    exported = dict(re.findall(r"""^export (\w+)=["']?(.*?)["']?$""", variables, re.MULTILINE))
+    assert exported.keys() - {"OLDPWD", "SHLVL", "_"} == {  # bash's own
         *("HOME", "LC_ALL", "NINJA_STATUS", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),
         *("SOURCE_DATE_EPOCH", "TZ", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"),
     }
-    assert "export SOURCE_DATE_EPOCH='1716842321'\n" in variables
+    assert exported["SOURCE_DATE_EPOCH"] == "1716842321"
     assert str(tmp_path) not in text
 
 
@@ -384,6 +413,7 @@ def test_two_builds_of_one_thing_at_once(warm: Small) -> None:
     compiler, _ = stopped(first.pid)
     second = warm.start("build", "--variant", variant)
     assert second.stderr is not None
+    assert select.select([second.stderr], [], [], smallproject.PATIENCE)[0]
     line = second.stderr.readline()
     assert re.fullmatch(r"waiting for another build of \w{32}-thing\n", line)
     go_on(compiler)

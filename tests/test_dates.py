@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -38,9 +39,8 @@ def test_a_moment_is_read_in_utc(text: str, moment: datetime) -> None:
     ],
 )
 def test_what_names_no_moment(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         dates.moment(text)
-    assert str(caught.value) == message
 
 
 def test_a_day_is_taken_to_its_end() -> None:

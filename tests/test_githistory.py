@@ -116,7 +116,8 @@ def test_dates_that_are_not_in_order(git: Git, line: Line) -> None:
 
 
 def test_the_last_commit_of_a_second(git: Git, line: Line) -> None:
-    assert before(git, url(line), 10) == line.row(10, 10, 10, 11)[2]
+    ids = line.row(10, 10, 10, 11)
+    assert before(git, url(line), 10) == ids[2]
 
 
 def test_in_order_it_is_what_git_itself_finds(git: Git, line: Line) -> None:

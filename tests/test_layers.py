@@ -8,7 +8,18 @@ import pytest
 
 PURE = {
     *("errors", "dates", "tree", "hashes", "located", "origins", "spec", "requirements", "lock", "plan"),
-    *("cmake", "toolchain", "sandbox", "show", "diff", "history", "giturls", "aptsources"),
+    *(
+        "cmake",
+        "toolchain",
+        "sandbox",
+        "show",
+        "diff",
+        "history",
+        "giturls",
+        "aptsources",
+        "breakages",
+        "logs",
+    ),
 }
 STAGES = {"carriers", "compare", "fetch", "locking", "override", "realise", "resolve", "run"}
 IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}
@@ -53,7 +64,7 @@ def test_every_module_that_has_a_layer_exists() -> None:
     assert not PURE & STAGES
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_imports_only_downwards(module: str) -> None:
     ours = {one.split(".")[1] for one in imported(MODULES[module]) if one.startswith("recipes.")}
     assert ours <= MODULES.keys()
@@ -61,19 +72,19 @@ def test_a_module_imports_only_downwards(module: str) -> None:
     assert "cli" not in imported(MODULES[module])
 
 
-@pytest.mark.parametrize("module", PURE)
+@pytest.mark.parametrize("module", sorted(PURE))
 def test_the_pure_layer_has_no_disk_clock_or_network(module: str) -> None:
     assert not {one.split(".")[0] for one in imported(MODULES[module])} & IMPURE
     assert not named(MODULES[module]) & {"open", "datetime.now", "datetime.utcnow", "date.today"}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_each_outside_thing_has_its_owner(module: str) -> None:
     used = {one.split(".")[0] for one in imported(MODULES[module])} & OWNERS.keys()
     assert all(module in OWNERS[one] for one in used), used
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_only_the_command_line_knows_of_the_environment(module: str) -> None:
     assert not named(MODULES[module]) & AMBIENT
     assert module == "report" or not named(MODULES[module]) & TERMINAL

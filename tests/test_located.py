@@ -329,6 +329,7 @@ def test_an_editor_may_read_a_ref_as_a_number_and_off_as_false() -> None:
         source: {ref: 1.10, origins: [{pypi: a, version: 2.0, file: a.zip}]}}"""
     validator("recipe").validate(yaml.safe_load(text))
     recipe = located.check(read(text), Recipe, SpecError)
+    assert recipe.source
     assert recipe.source.ref == "1.10"
     assert recipe.cmake
     assert recipe.cmake.options == {"A": "OFF", "B": "1.10"}

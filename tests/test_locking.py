@@ -1,135 +1,649 @@
+"""`recipes lock` and `recipes diff` as a user runs them, on repositories that move."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Barrier
 
+import gitserver
 import pytest
-import specimen
+import smallproject
+import typer.main
+from gitserver import Files, Repo, Server
+from smallproject import Ran
 
-from recipes import locking, requirements
-from recipes.errors import LockError, UsageError
-from recipes.lock import Lock
-from recipes.project import Project
-from recipes.report import QUIET, Report
-from recipes.requirements import Requirements
+import cli
+from recipes import locking
+from recipes.errors import RecipesError
+from recipes.lock import HEADER
+from recipes.report import Report
+from recipes.requirements import Requirements, render
+from recipes.run import Run
 
-LACKING = """\
-the locks of `small` do not answer its specs
-  source `tvm` asks for ref `v0.23.0`, the lock answers `v0.22.0`
-  `cmake` is locked as 3.31.10 for linux-64, and `cmake>4` is asked for
-  `cmake` is locked as 3.31.10 for linux-aarch64, and `cmake>4` is asked for"""
-OTHER = specimen.ENVIRONMENT.replace(b"v0.22.0", b"v0.23.0").replace(b"cmake<4", b"cmake>4")
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+GIT = "https://git.example"
+NOON = 1716811200  # 2024-05-27T12:00:00Z
+MAIN = "refs/heads/main"
+RECIPE = """\
+summary: one of two
+license: MIT
+source:
+  origins:
+    - git: https://git.example/{name}
+  ref: main
+"""
+ENVIRONMENT = """\
+summary: both
+target: alpha
+platforms: [linux-64]
+sources:
+  alpha:
+  beta:
+"""
+
+
+@dataclass
+class Lab:
+    """A checkout, run in this process, whose components alpha and beta are repositories."""
+
+    place: Path
+    server: Server
+    capsys: pytest.CaptureFixture[str]
+    env: dict[str, str]
+    repos: dict[str, Repo] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        return self.place / "checkout"
+
+    @property
+    def path(self) -> Path:
+        return self.root / "locks/both.lock.yaml"
+
+    def run(self, *argv: str) -> Ran:
+        """Run a command, in this process."""
+        return self._ran(
+            argv, lambda run: COMMANDS[argv[0]].main([*argv[1:]], standalone_mode=False, obj=run)
+        )
+
+    def lock(self) -> Ran:
+        """Lock both sources by name, and so without the toolchain."""
+        return self.run("lock", "alpha", "beta")
+
+    def lock_unnamed(self) -> Ran:
+        """Lock as without names, less the toolchain: that needs an index."""
+
+        def act(run: Run) -> None:
+            locking._sources(run.project(), run.project().specs("both"), None, run.fetcher())
+
+        return self._ran((), act)
+
+    def _ran(self, argv: tuple[str, ...], act: Callable[[Run], object]) -> Ran:
+        code = 0
+        try:
+            act(Run(Report(), self.env, self.root))
+        except RecipesError as error:
+            Report().error(error)
+            code = error.exit_code
+        out, err = self.capsys.readouterr()
+        return Ran(argv, code, out, err)
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, "utf-8")
+
+    def spec(self, **sources: str) -> None:
+        """Say what the environment changes of its sources, in YAML."""
+        text = ENVIRONMENT
+        for name, change in sources.items():
+            text = text.replace(f"  {name}:\n", f"  {name}: {change}\n")
+        self.write("environments/both.yaml", text)
+
+    def commit(self, repo: str, name: str, minute: int, *parents: str, files: Files | None = None) -> str:
+        """Add a commit at a minute after noon, and let main be there."""
+        made = self.repos[repo].commit(
+            {b"f": name.encode()} if files is None else files, *(self.ids[one] for one in parents),
+            when=f"{NOON + 60 * minute} +0000", message=f"make {name}",
+        )  # fmt: skip
+        self.ids[name] = made
+        self.repos[repo].ref(MAIN, made)
+        return made
+
+    def block(self, name: str) -> str:
+        """Give a source's part of the lock."""
+        text = self.path.read_text("utf-8")
+        start = text.index(f"\n  {name}:\n") + 1
+        ends = [at for line in ("\n  alpha", "\n  beta") if (at := text.find(line, start)) >= 0]
+        return text[start : min(ends, default=len(text))]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    for name, text in {
-        "environments/small.yaml": specimen.ENVIRONMENT,
-        "recipes/components/fp16/recipe.yaml": specimen.FP16,
-        "recipes/components/tvm/recipe.yaml": specimen.TVM,
-        "recipes/components/tvm/smoke.py": specimen.SMOKE,
-        "locks/small.lock.yaml": specimen.LOCK.encode(),
-        "locks/small.requirements.txt": requirements.render(specimen.toolchain()).encode(),
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(text)
-    return Project(tmp_path)
+def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lab]:
+    (tmp_path / "srv").mkdir()
+    with gitserver.serving(tmp_path / "srv") as server:
+        env = smallproject.environment(tmp_path, "http://127.0.0.1:1")
+        env["RECIPES_MIRROR"] = f"{GIT}/={server.url}/"
+        made = Lab(tmp_path, server, capsys, env)
+        for name in ("alpha", "beta"):
+            made.repos[name] = Repo(tmp_path / "srv" / name)
+            made.write(f"recipes/components/{name}/recipe.yaml", RECIPE.format(name=name))
+            made.commit(name, f"{name}1", 10)
+            made.commit(name, f"{name}2", 20, f"{name}1")
+        made.spec()
+        made.write("locks/both.requirements.txt", render(Requirements()))
+        yield made
 
 
-def test_locks_that_answer_their_specs() -> None:
-    locking.satisfied(specimen.specs(), specimen.lock(), specimen.toolchain())
+def short(lab: Lab, name: str, day: str = "2024-05-27") -> str:
+    return f"{lab.ids[name][:12]} ({day})"
 
 
-def test_what_the_locks_do_not_answer_is_said_in_sentences() -> None:
-    with pytest.raises(LockError) as caught:
-        locking.satisfied(specimen.specs(small=OTHER), specimen.lock(), specimen.toolchain())
-    assert caught.value.message == LACKING
-    assert caught.value.hint == "`recipes lock --variant small`, then read the difference"
+# What is locked, and what is said of it
 
 
-def test_empty_locks_answer_nothing() -> None:
-    with pytest.raises(LockError) as caught:
-        locking.satisfied(specimen.specs(), Lock(sources={}), Requirements())
-    assert caught.value.message.splitlines()[1:] == [
-        "  source `fp16` is not locked",
-        "  source `tvm` is not locked",
-        "  `cmake` is not locked",
-        "  `ninja` is not locked",
-        "  `ziglang` is not locked",
+def test_everything_is_locked_once(lab: Lab) -> None:
+    ran = lab.lock().ok()
+    assert ran.out == (
+        f"locks/both.lock.yaml:\n  alpha: new, {short(lab, 'alpha2')}\n  beta: new, {short(lab, 'beta2')}\n"
+    )
+    assert lab.path.read_text().startswith(f"{HEADER}version: 1\nsources:\n  alpha:\n    ref: main\n")
+    again = lab.lock().ok()
+    assert again.out == ""
+    assert again.err.endswith("locks/both.lock.yaml is up to date\n")
+    assert lab.run("lock", "--check").ok().err == "the locks of `both` answer its specs\n"
+
+
+def test_one_source_is_locked_and_nothing_else_changes(lab: Lab) -> None:
+    lab.lock().ok()
+    lab.path.write_text(lab.path.read_text() + "  old:\n" + lab.block("beta").partition("\n")[2])
+    before = lab.path.read_text()
+    alpha, beta = lab.block("alpha"), lab.block("beta")
+    lab.commit("alpha", "alpha3", 30, "alpha2")
+    lab.commit("beta", "beta3", 30, "beta2")
+    asked = len(lab.server.requests)
+    assert lab.run("lock", "alpha").ok().out == (
+        f"locks/both.lock.yaml:\n  alpha: {short(lab, 'alpha2')} → {short(lab, 'alpha3')}\n"
+        f"    1 commit forward\n      {lab.ids['alpha3'][:12]} 2024-05-27 make alpha3\n"
+    )
+    assert lab.path.read_text() == before.replace(alpha, lab.block("alpha"))
+    assert lab.block("beta") == beta
+    assert not [one for one in lab.server.requests[asked:] if "beta" in one]
+    lab.run("lock", "beta").ok()
+    assert lab.block("beta") != beta
+
+
+def test_a_source_that_is_not_locked_is_locked_by_its_name_only(lab: Lab) -> None:
+    lab.lock().ok()
+    whole, beta = lab.path.read_text(), lab.block("beta")
+    lab.path.write_text(whole.replace(beta, ""))
+    assert "up to date" in lab.run("lock", "alpha").ok().err
+    lab.run("lock", "beta").ok()
+    assert lab.path.read_text() == whole
+
+
+def test_without_a_lock_everything_is_locked(lab: Lab) -> None:
+    lab.run("lock", "alpha").ok()
+    assert f"commit: {lab.ids['beta2']}\n" in lab.block("beta")
+
+
+def test_a_source_is_locked_in_the_variants_that_have_it(lab: Lab) -> None:
+    lab.write("environments/one.yaml", ENVIRONMENT.replace("  beta:\n", ""))
+    assert "locks/one.lock.yaml" not in lab.run("lock", "beta").ok().out
+    assert lab.run("lock", "gamma").failed(2).error == "error: no variant has a source `gamma`\n"
+    ran = lab.run("lock", "--variant", "one", "alhpa").failed(2)
+    assert ran.error == "error: variant `one` has no source `alhpa`, did you mean `alpha`?\n"
+
+
+def test_what_was_rewritten_is_shown_both_ways(lab: Lab) -> None:
+    lab.lock().ok()
+    lab.commit("alpha", "alpha2b", 25, "alpha1")
+    lab.repos["alpha"].ref("refs/heads/kept", lab.ids["alpha2"])
+    assert lab.run("lock", "alpha").ok().out.splitlines()[2:] == [
+        "    1 commit forward",
+        f"      {lab.ids['alpha2b'][:12]} 2024-05-27 make alpha2b",
+        "    1 commit back",
+        f"      {lab.ids['alpha2'][:12]} 2024-05-27 make alpha2",
     ]
 
 
-def test_checking_says_what_is_right(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    locking.check(project, ["small"], Report())
-    assert capsys.readouterr() == ("", "the locks of `small` answer its specs\n")
+# Refs
 
 
-def test_checking_goes_on_and_tells_all_that_is_wrong(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (project.root / "environments/other.yaml").write_bytes(b"summary: other\nextends: small\n")
-    (project.root / "environments/third.yaml").write_bytes(b"summary: third\nextends: small\n")
-    (project.root / "locks/third.lock.yaml").write_bytes(b"version: 9\n")
-    (project.root / "environments/small.yaml").write_bytes(OTHER)
-    with pytest.raises(LockError) as caught:
-        locking.check(project, ["other", "small", "third"], Report(QUIET))
-    assert caught.value.message == (
-        "variant `other` is not locked: there is no locks/other.lock.yaml\n"
-        f"{LACKING}\n"
-        "locks/third.lock.yaml:1:1: another format of lock\n  expected  version: 1\n  actual    version: 9"
+def test_a_tag_goes_before_a_branch_and_is_peeled(lab: Lab) -> None:
+    lab.repos["alpha"].tag("v1", lab.ids["alpha1"])
+    lab.repos["alpha"].ref("refs/heads/v1", lab.ids["alpha2"])
+    lab.spec(alpha="{ref: v1}", beta="{ref: refs/heads/main}")
+    lab.lock().ok()
+    assert f"    resolved: refs/tags/v1\n    commit: {lab.ids['alpha1']}\n" in lab.block("alpha")
+    assert f"    resolved: refs/heads/main\n    commit: {lab.ids['beta2']}\n" in lab.block("beta")
+    lab.spec(alpha="{ref: refs/heads/v1}")
+    lab.run("lock", "alpha").ok()
+    assert f"    resolved: refs/heads/v1\n    commit: {lab.ids['alpha2']}\n" in lab.block("alpha")
+
+
+def test_a_commit_is_named_in_full(lab: Lab) -> None:
+    lab.spec(alpha=f"{{ref: {lab.ids['alpha2'][:9]}}}")
+    assert lab.lock().failed(3).error == (
+        f"error: source `alpha`: `{lab.ids['alpha2'][:9]}` is no branch or tag of `{GIT}/alpha`,"
+        f" and a commit is named by all 40 digits of its id\n\nhint: write `{lab.ids['alpha2']}`\n"
     )
-    assert caught.value.hint == "`recipes lock`, then read the difference"
-    assert capsys.readouterr() == ("", "")
+    lab.spec(alpha=f"{{ref: {lab.ids['alpha1']}}}")
+    lab.lock().ok()
+    assert f"    commit: {lab.ids['alpha1']}\n" in lab.block("alpha")
+    assert "resolved" not in lab.block("alpha")
 
 
-def test_the_projects_own_locks_answer_its_specs(root: Path) -> None:
-    own = Project(root)
-    locking.check(own, own.variants(), Report(QUIET))
-
-
-def test_a_lock_that_cannot_be_read_is_locked_anew(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, _ = project.lock_files("small")
-    assert locking._old(project, "small", Report()) == (path, specimen.lock())
-    path.write_text("<<<<<<< HEAD\n")
-    assert locking._old(project, "small", Report(QUIET)) == (path, None)
-    path.unlink()
-    assert locking._old(project, "small", Report()) == (path, None)
-    assert capsys.readouterr().err == (
-        "warning: locks/small.lock.yaml:1:1: expected a mapping, got `<<<<<<< HEAD`\n"
-        "  locked anew, as if it were not there\n"
+def test_a_ref_that_vanished(lab: Lab) -> None:
+    lab.lock().ok()
+    before = lab.path.read_text()
+    lab.repos["alpha"].git("branch", "-m", "main", "trunk")
+    assert lab.lock().failed(3).error == (
+        f"error: source `alpha`: `{GIT}/alpha` has no branch or tag `main`\n  locked    {lab.ids['alpha2']}\n\n"
+        f"hint: `git ls-remote {GIT}/alpha` lists what it has\n"
     )
+    assert lab.path.read_text() == before
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_moved_tag_is_followed_only_when_it_is_named(lab: Lab, gone: bool) -> None:
+    lab.repos["alpha"].ref("refs/tags/v1", lab.ids["alpha1"])
+    lab.spec(alpha="{ref: v1}")
+    lab.lock().ok()
+    before = lab.path.read_text()
+    lab.repos["alpha"].ref("refs/heads/v1" if gone else "refs/tags/v1", lab.ids["alpha2"])
+    if gone:
+        lab.repos["alpha"].git("tag", "-d", "v1")
+    what = "is gone, and a branch has its name" if gone else "was moved"
+    warning = (
+        f"warning: tag `v1` of {GIT}/alpha {what}\n"
+        f"  locked    {lab.ids['alpha1']}\n  now       {lab.ids['alpha2']}\n"
+    )
+    assert "warning" not in lab.run("lock", "beta").ok().err
+    ran = lab.lock_unnamed().ok()
+    assert warning + "  the lock is kept; `recipes lock alpha` takes the new one\n" in ran.err
+    assert lab.path.read_text() == before
+    lab.spec(alpha="{ref: v1, exclude: [g]}")
+    lab.lock_unnamed().ok()
+    assert f"    commit: {lab.ids['alpha1']}\n" in lab.block("alpha")
+    assert lab.run("lock", "--check").code == 0
+    named = lab.run("lock", "alpha").ok()
+    assert warning in named.err
+    assert "the lock is kept" not in named.err
+    assert f"    commit: {lab.ids['alpha2']}\n" in lab.block("alpha")
+
+
+# Dates
+
+
+def test_a_branch_before_a_date(lab: Lab) -> None:
+    lab.spec(alpha="{before: 2024-05-27T14:19:59+02:00}")
+    lab.lock().ok()
+    assert lab.block("alpha").splitlines()[1:6] == [
+        "    ref: main",
+        "    before: '2024-05-27T12:19:59Z'",
+        "    resolved: refs/heads/main",
+        f"    commit: {lab.ids['alpha1']}",
+        "    date: '2024-05-27T12:10:00Z'",
+    ]
+    assert f"    commit: {lab.ids['beta2']}\n" in lab.block("beta")
+    lab.run("lock", "--check").ok()
+    lab.commit("alpha", "side", 15, "alpha1")
+    lab.commit("alpha", "merge", 30, "alpha2", "side")
+    assert lab.lock().ok().out == ""
+
+    lab.spec(alpha="{before: 2024-05-27T12:20:00Z}")
+    assert lab.run("lock", "--check").failed(4).error.splitlines()[1] == (
+        "  source `alpha` asks for before 2024-05-27T12:20:00Z, the lock answers before 2024-05-27T12:19:59Z"
+    )
+    assert lab.lock().ok().out.splitlines()[1:4] == [
+        f"  alpha: {short(lab, 'alpha1')} → {short(lab, 'alpha2')}",
+        "    before `2024-05-27T12:19:59Z` → `2024-05-27T12:20:00Z`",
+        "    1 commit forward",
+    ]
+    lab.spec()
+    assert lab.run("lock", "--check").failed(4).error.splitlines()[1] == (
+        "  source `alpha` asks for no date, the lock answers before 2024-05-27T12:20:00Z"
+    )
+
+
+PLACE = "environments/both.yaml:5:{column}: sources.alpha.before: "
+DATES: dict[str, tuple[str, str]] = {
+    "naive": (
+        "{{before: 2024-05-27}}",
+        PLACE.format(column=11) + "`2024-05-27` has no time zone: for UTC write `2024-05-27T00:00:00Z`\n",
+    ),
+    "no date": (
+        "{{before: tomorrow}}",
+        PLACE.format(column=11)
+        + "a date is written as in ISO 8601, with its time zone: `2024-05-27T20:40:00Z`\n",
+    ),
+    "commit": (
+        "{{before: 2024-05-27T12:00:00Z, ref: {alpha1}}}",
+        PLACE.format(column=11) + "only a branch has dates, and `ref` is `{alpha1}`\n",
+    ),
+    "tag by its full name": (
+        "{{ref: refs/tags/v1, before: 2024-05-27T12:00:00Z}}",
+        PLACE.format(column=29) + "only a branch has dates, and `ref` is `refs/tags/v1`\n",
+    ),
+    "tag": (
+        "{{ref: v1, before: 2024-05-27T12:00:00Z}}",
+        (
+            "source `alpha`: `refs/tags/v1` of `https://git.example/alpha` is no branch: it is the same at any date\n\n"
+            "hint: leave `before` out\n"
+        ),
+    ),
+    "too early": (
+        "{{before: 2024-05-27T12:00:00Z}}",
+        (
+            "source `alpha`: `refs/heads/main` of `https://git.example/alpha` begins later than the date asked for\n"
+            "  asked     2024-05-27T12:00:00Z\n  first     2024-05-27T12:10:00Z {alpha1}\n"
+        ),
+    ),
+    "no repository": (
+        "{{before: 2024-05-27T12:00:00Z, origins: [{{pypi: a, version: 1, file: a.zip}}]}}",
+        PLACE.format(column=11) + "only a repository has dates, and the source has none among its origins\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DATES)
+def test_dates_that_make_no_sense(lab: Lab, name: str) -> None:
+    change, message = DATES[name]
+    lab.repos["alpha"].ref("refs/tags/v1", lab.ids["alpha1"])
+    lab.spec(alpha=change.format(**lab.ids))
+    assert lab.lock().failed(3).error == "error: " + message.format(**lab.ids)
+    assert not lab.path.exists()
+
+
+def test_a_shallow_repository(lab: Lab) -> None:
+    (lab.repos["alpha"].path / "shallow").write_text(lab.ids["alpha2"] + "\n")
+    lab.spec(alpha="{before: 2024-05-27T12:19:59Z}")
+    assert lab.lock().failed(5).error == (
+        f"error: `{GIT}/alpha` is shallow: it does not have what led to its commits\n"
+    )
+    lab.spec()
+    lab.lock().ok()
+
+
+# As of a date
+
+
+def test_all_branches_as_of_a_date(lab: Lab) -> None:
+    lab.repos["beta"].ref("refs/tags/v1", lab.ids["beta2"])
+    lab.spec(beta="{ref: v1}")
+    lab.lock().ok()
+    before = lab.path.read_text()
+    ran = lab.run("lock", "--at", "2024-05-27T12:15:00Z").ok()
+    assert ran.out == (
+        "locks/both@2024-05-27T121500Z.lock.yaml:\n"
+        f"  alpha: {short(lab, 'alpha2')} → {short(lab, 'alpha1')}\n"
+        "    before none → `2024-05-27T12:15:00Z`\n"
+        f"    1 commit back\n      {lab.ids['alpha2'][:12]} 2024-05-27 make alpha2\n"
+    )
+    written = (lab.root / "locks/both@2024-05-27T121500Z.lock.yaml").read_text()
+    assert (
+        f"    before: '2024-05-27T12:15:00Z'\n    resolved: {MAIN}\n    commit: {lab.ids['alpha1']}"
+        in written
+    )
+    assert written.endswith(lab.block("beta"))
+    assert lab.path.read_text() == before
+    lab.run("lock", "--check").ok()
+    assert lab.run("lock", "--at", "2024-05-27T12:15:00Z").ok().err.endswith("is up to date\n")
+    named = lab.run("diff", "both", "both@2024-05-27T121500Z").ok().out
+    assert named.splitlines()[0] == f"alpha: {short(lab, 'alpha2')} → {short(lab, 'alpha1')}"
+
+
+def test_a_date_in_the_specs_holds_where_it_is_the_earlier(lab: Lab) -> None:
+    lab.spec(alpha="{before: 2024-05-27T12:15:00Z}", beta="{before: 2024-05-27T12:25:00Z}")
+    lab.run("lock", "--at", "2024-05-27T12:19:00Z", "--output", "../at.lock.yaml").ok()
+    written = (lab.place / "at.lock.yaml").read_text()
+    assert [line.strip() for line in written.splitlines() if "before" in line] == [
+        "before: '2024-05-27T12:15:00Z'", "before: '2024-05-27T12:19:00Z'",
+    ]  # fmt: skip
+    assert f"commit: {lab.ids['beta1']}\n" in written
+    assert not lab.path.exists()
+
+
+def test_a_day_is_taken_to_its_end(lab: Lab) -> None:
+    lab.run("lock", "--at", "2024-05-27", "--output", "at").ok()
+    assert (lab.root / "at").read_text().count("before: '2024-05-27T23:59:59Z'\n") == 2
+    failed = lab.run("lock", "--at", "2024-05-26", "--output", "early").failed(3)
+    assert "  asked     2024-05-26T23:59:59Z\n" in failed.error
+    assert not (lab.root / "early").exists()
+
+
+def test_as_of_a_date_nothing_keeps_its_lock(lab: Lab) -> None:
+    lab.lock().ok()
+    lab.repos["beta"].path.rename(lab.place / "away")
+    lab.run("lock", "--at", "2024-05-27").failed(5)
+    assert [path.name for path in lab.path.parent.glob("*@*")] == []
 
 
 @pytest.mark.parametrize(
-    ("text", "difference", "said"),
+    ("argv", "message"),
     [
-        (specimen.LOCK, "ignored", ("", "locks/small.lock.yaml is up to date\n")),
-        ("a\n", "one\n  two", ("locks/small.lock.yaml:\n  one\n    two\n", "")),
-        ("a\n", "", ("locks/small.lock.yaml is written anew, to the same effect\n", "")),
+        (["--at", "2024-05-27", "alpha"], "`--at` takes neither `--check` nor sources, and `--output` goes"),
+        (
+            ["--at", "2024-05-27", "--check"],
+            "`--at` takes neither `--check` nor sources, and `--output` goes",
+        ),
+        (["--output", "x"], "`--at` takes neither `--check` nor sources, and `--output` goes with `--at`"),
+        (["--at", "2024-05"], "`--at 2024-05`: a date is written as in ISO 8601, with its time zone"),
+        (
+            ["--at", "2024-05-27T12:00:00"],
+            "`--at 2024-05-27T12:00:00`: `2024-05-27T12:00:00` has no time zone",
+        ),
+        (["--at", "2024-05-27", "--output", "x"], "`--output` is one file, and there are several variants"),
     ],
 )
-def test_what_is_written_is_told(
-    project: Project,
-    capsys: pytest.CaptureFixture[str],
-    text: str,
-    difference: str,
-    said: tuple[str, str],
-) -> None:
-    path, _ = project.lock_files("small")
-    locking._write(project, path, text, difference, Report())
-    assert capsys.readouterr() == said
-    assert path.read_text() == text
+def test_dates_on_the_command_line_that_make_no_sense(lab: Lab, argv: Sequence[str], message: str) -> None:
+    lab.write("environments/one.yaml", ENVIRONMENT.replace("  beta:\n", ""))
+    assert lab.run("lock", *argv).failed(2).error.startswith(f"error: {message}")
 
 
-def test_what_is_named_is_looked_for_before_anything_is_asked(project: Project) -> None:
-    (project.root / "environments/other.yaml").write_bytes(b"summary: other\nextends: small\n")
-    assert [one.variant for one in locking._having(project, ["small", "other"], ["tvm"])] == [
-        "small",
-        "other",
+# Repositories
+
+
+def test_a_repository_that_is_gone_keeps_its_lock(lab: Lab) -> None:
+    lab.lock().ok()
+    lab.commit("beta", "beta3", 30, "beta2")
+    lab.repos["alpha"].path.rename(lab.place / "away")
+    before = lab.block("alpha")
+    ran = lab.lock().failed(5)
+    assert ran.out.startswith(f"locks/both.lock.yaml:\n  beta: {short(lab, 'beta2')}")
+    assert (
+        ran.error.splitlines()[0] == "error: not everything could be resolved; what could not keeps its lock"
+    )
+    assert "/alpha/' not found" in ran.error.splitlines()[1]
+    assert lab.block("alpha") == before
+
+
+@contextmanager
+def redirecting(to: str) -> Iterator[str]:
+    """Serve nothing but redirects."""
+
+    class Moved(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(301)
+            self.send_header("Location", to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Keep quiet."""
+
+    with serving(Moved) as url:
+        yield url
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_redirect_is_followed_and_not_locked(lab: Lab) -> None:
+    with redirecting(lab.server.url) as url:
+        lab.env["RECIPES_MIRROR"] = f"{GIT}/={url}/"
+        lab.spec(alpha="{before: 2024-05-27T12:15:00Z}")
+        lab.lock().ok()
+    assert lab.block("alpha").endswith(f"    origins:\n    - git: {GIT}/alpha\n")
+    assert f"commit: {lab.ids['alpha1']}\n" in lab.block("alpha")
+
+
+def test_repositories_are_asked_at_once(lab: Lab) -> None:
+    together = Barrier(2)
+
+    class Waiting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            together.wait(60)  # or a BrokenBarrierError: then nobody is answered
+            self.send_error(500)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Keep quiet."""
+
+    with serving(Waiting) as one, serving(Waiting) as two:
+        lab.env["RECIPES_MIRROR"] = f"{GIT}/alpha={one}/alpha {GIT}/beta={two}/beta"
+        lab.env["RECIPES_TIMEOUT"] = "60"
+        lab.lock().failed(5)
+    assert not together.broken
+
+
+def test_submodules_beside_their_parent_and_nowhere(lab: Lab) -> None:
+    modules = b'[submodule "p"]\n\tpath = part\n\turl = {}\n'
+    link = ("160000", lab.ids["beta1"].encode())
+    lab.spec(alpha="{submodules: {part: {}}}")
+    for place in (b"../beta", b"../nowhere"):
+        files: Files = {b".gitmodules": modules.replace(b"{}", place), b"part": link}
+        lab.commit("alpha", "with part", 30, "alpha2", files=files)
+        if place == b"../beta":
+            lab.lock().ok()
+            assert f"    commit: {lab.ids['beta1']}\n" in lab.block("alpha/part")
+            assert lab.block("alpha/part").endswith(f"    - git: {GIT}/beta\n")
+            lab.path.unlink()
+    error = lab.lock().failed(5).error
+    assert error.splitlines()[0] == "error: submodule `alpha/part` cannot be had"
+    assert f"{GIT}/nowhere" in error
+
+
+def test_a_submodule_at_a_commit_that_is_nowhere(lab: Lab) -> None:
+    files: Files = {
+        b".gitmodules": b'[submodule "p"]\n\tpath = part\n\turl = ../beta\n',
+        b"part": ("160000", b"12" * 20),
+    }
+    lab.commit("alpha", "with part", 30, "alpha2", files=files)
+    lab.spec(alpha="{submodules: {part: {}}}")
+    assert lab.lock().failed(5).error == (
+        f"error: submodule `alpha/part` cannot be had\n  `{GIT}/beta` has no commit `{'12' * 20}`\n"
+    )
+
+
+# The `diff` command
+
+
+@pytest.fixture
+def moved(lab: Lab) -> Lab:
+    """Give a checkout with two revisions of its lock, and a third that is not committed."""
+    (lab.root / ".gitignore").write_text("*.txt.new\n")
+    env = {**gitserver.ENV, "HOME": str(lab.place)}
+    subprocess.run(["git", "init", "--quiet", "--template=", lab.root], env=env, check=True)
+    for minute, name in ((30, "alpha3"), (40, "alpha4")):
+        lab.lock().ok()
+        subprocess.run(["git", "add", "."], cwd=lab.root, env=env, check=True)
+        subprocess.run(["git", "commit", "--quiet", "-m", "lock"], cwd=lab.root, env=env, check=True)
+        lab.commit("alpha", name, minute, f"alpha{int(name[-1]) - 1}")
+    lab.lock().ok()
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("argv", "old", "new"),
+    [
+        (["--variant", "both", "HEAD~1", "HEAD"], "alpha2", "alpha3"),
+        (["-V", "both", "HEAD~1:", "HEAD:"], "alpha2", "alpha3"),
+        (["-V", "both", "HEAD"], "alpha3", "alpha4"),
+        (["HEAD~1:both", "both"], "alpha2", "alpha4"),
+        (["HEAD:locks/both.lock.yaml", "locks/both.lock.yaml"], "alpha3", "alpha4"),
+        (["-V", "both", "locks/both.lock.yaml", "HEAD~1"], "alpha4", "alpha2"),
+    ],
+)
+def test_two_locks_are_compared(moved: Lab, argv: Sequence[str], old: str, new: str) -> None:
+    ran = moved.run("diff", *argv).ok()
+    assert ran.out.splitlines()[0] == f"alpha: {short(moved, old)} → {short(moved, new)}"
+    assert "beta" not in ran.out
+
+
+def test_what_is_printed(moved: Lab) -> None:
+    whole = ["diff", "HEAD~1:both", "both"]
+    text = (
+        f"alpha: {short(moved, 'alpha2')} → {short(moved, 'alpha4')}\n  2 commits forward\n"
+        f"    {moved.ids['alpha4'][:12]} 2024-05-27 make alpha4\n"
+        f"    {moved.ids['alpha3'][:12]} 2024-05-27 make alpha3\n"
+    )
+    assert moved.run(*whole).ok().out == text
+    assert moved.run(*whole, "--markdown").ok().out.splitlines()[:4] == [
+        f"**alpha**: {short(moved, 'alpha2')} → {short(moved, 'alpha4')}", "", "- 2 commits forward",
+        f"  - {moved.ids['alpha4'][:12]} 2024-05-27 `make alpha4`",
+    ]  # fmt: skip
+    document = json.loads(moved.run(*whole, "--json").ok().out)
+    assert [one["subject"] for one in document["sources"][0]["commits"]["forward"]] == [
+        "make alpha4",
+        "make alpha3",
     ]
-    assert locking._having(project, ["small"], ["toolchain"]) == [project.specs("small")]
-    with pytest.raises(UsageError) as caught:
-        locking._having(project, ["small"], ["fp16", "tmv"])
-    assert caught.value.message == "variant `small` has no source `tmv`, did you mean `tvm`?"
-    with pytest.raises(UsageError) as caught:
-        locking._having(project, ["small", "other"], ["zzz"])
-    assert caught.value.message == "no variant has a source `zzz`"
+    same = moved.run("diff", "both", "both").ok()
+    assert (same.out, same.err) == ("", "no difference\n")
+    assert json.loads(moved.run("diff", "both", "both", "--json").ok().out) == {"sources": [], "packages": []}
+
+
+def test_a_repository_that_is_not_in_reach(moved: Lab) -> None:
+    moved.repos["alpha"].path.rename(moved.place / "away")
+    known = moved.run("diff", "-V", "both", "HEAD~1", "HEAD").ok().out
+    assert known.endswith(f"{moved.ids['alpha3'][:12]} 2024-05-27 make alpha3\n")
+    moved.env["RECIPES_STORE"] = str(moved.place / "empty")
+    lines = moved.run("diff", "-V", "both", "HEAD~1", "HEAD").ok().out.splitlines()
+    assert lines[0] == f"alpha: {short(moved, 'alpha2')} → {short(moved, 'alpha3')}"
+    assert lines[1].startswith(f"  the commits between are not known: `{GIT}/alpha` cannot be read, asked ")
+    assert len(lines) == 2
+
+
+def test_a_lock_without_a_toolchain_beside_it(moved: Lab) -> None:
+    (moved.place / "elsewhere").mkdir()
+    other = moved.place / "elsewhere/it.lock.yaml"
+    other.write_bytes(moved.path.read_bytes())
+    ran = moved.run("diff", "both", str(other)).ok()
+    assert ran.err == f"`{other}` has no toolchain beside it: packages are not compared\nno difference\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["both", "bothe"], 2, "`bothe` is no lock file and no locked variant, did you mean `both`?\n"),
+        (["HEAD", "both"], 2, "`HEAD` is no lock file and no locked variant\n"),
+        (["both"], 2, "`recipes diff` compares two\n"),
+        (["both", "both", "--json", "--markdown"], 2, "`--json` and `--markdown` exclude each other\n"),
+        (["-V", "both", "HEAD~9"], 2, "no revision `HEAD~9` in "),
+        (["-V", "none", "HEAD"], 2, "revision `HEAD` has no `locks/none.lock.yaml`\n"),
+        (["-V", "../both", "HEAD"], 2, "revision `HEAD` has no `locks/../both.lock.yaml`\n"),
+        (
+            ["HEAD:both", "./absent.lock.yaml"],
+            2,
+            "`./absent.lock.yaml` is no lock file and no locked variant",
+        ),
+        (["broken", "both"], 4, "broken: cut off: there is no newline at its end\n"),
+    ],
+)
+def test_what_cannot_be_compared(moved: Lab, argv: Sequence[str], code: int, message: str) -> None:
+    moved.write("locks/broken.lock.yaml", "version: 1")
+    assert moved.run("diff", *argv).failed(code).error.startswith(f"error: {message}")

@@ -167,6 +167,66 @@ def test_the_changes_above_are_changes(changes: dict[str, Any]) -> None:
     assert {**whole, **changes} != whole
 
 
+MADE = b"""\
+summary: s
+license: l
+source_of: tvm
+inputs: [fp16]
+script: make.py
+outputs: {a: build/a}
+"""
+
+
+def with_script(text: bytes = b"pass\n", made: bytes = MADE, more: bytes = b"") -> Specs:
+    plain = specimen.specs(tvm=TVM.replace(b"inputs: [fp16]", b"inputs: [fp16, made]" + more))
+    recipes = {**plain.recipes, "made": specimen.recipe(made)}
+    return Specs("small", plain.environment, recipes, {**plain.files, "made/make.py": text})
+
+
+def script_of(plan: Plan) -> Build:
+    (found,) = [
+        one for one in plan.derivations.values() if isinstance(one, Build) and one.component == "made"
+    ]
+    return found
+
+
+def test_a_script_is_run_once_for_all_platforms_and_toolchains() -> None:
+    plan = planned(with_script())
+    build, target = script_of(plan), plan.derivations[plan.target]
+    python = ("/python/bin/python3", "-s", "-S", "-B", "/recipe/script.py", "/src", "/build")
+    assert build.phases == (plans.Phase("run", (*python, '{"fp16": "/inputs/fp16"}')),)
+    assert (build.platform, build.system, build.tools, build.programs) == ("any", "any", {}, {})
+    assert build.files == {"script.py": "pass\n"}
+    assert isinstance(target, Build)
+    assert build.sources == target.sources
+    assert target.inputs["made"] == plans.path_name(build)
+    assert script_of(planned(with_script(), platform="linux-aarch64", system="linux-aarch64")) == build
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"specs": with_script(b"pass")},
+        {"specs": with_script(made=MADE.replace(b"build/a", b"build/b"))},
+        {"specs": with_script(), "lock": LOCK.replace(specimen.sri("tvm"), OTHER)},
+        {"specs": with_script(), "lock": LOCK.replace(specimen.sri("fp16"), OTHER)},
+    ],
+)
+def test_what_a_script_is_run_on_is_in_the_paths(changes: dict[str, Any]) -> None:
+    before, after = planned(with_script()), planned(**changes)
+    assert plans.path_name(script_of(before)) != plans.path_name(script_of(after))
+    assert before.target != after.target
+
+
+def test_what_configuring_must_say_is_filled_in_with_the_options() -> None:
+    says = TVM.replace(b"  targets", b"  says: LLVM is {USE_LLVM}, {FP16_DIR} {\n  targets")
+    plan = planned(specimen.specs(tvm=says))
+    build = plan.derivations[plan.target]
+    assert isinstance(build, Build)
+    assert build.phases[0].says == "LLVM is ON, /inputs/fp16/include {"
+    assert plan.target != PLAN.target
+
+
 @pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Build)])
 def test_every_field_of_a_build_is_in_its_path(name: str) -> None:
     assert isinstance(BUILD, Build)

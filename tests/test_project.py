@@ -251,6 +251,101 @@ def test_environments_that_extend_each_other(project: Project, write: Write) -> 
     assert refused(project, "c") == "environments/b.yaml:1:1: extends: `c` extends itself: c → b → c"
 
 
+BEFORE = b"summary: s\nextends: small\nsources: {%s: {ref: %s, before: 2024-05-27T20:40:00Z}}\n"
+DATES = [
+    (b"fp16", b"refs/tags/v1", "only a branch has dates, and `ref` is `refs/tags/v1`"),
+    (b"fp16", b"a" * 40, f"only a branch has dates, and `ref` is `{'a' * 40}`"),
+    (b"packed", b"x", "only a repository has dates, and the source has none among its origins"),
+]
+
+
+@pytest.mark.parametrize(("name", "ref", "message"), DATES)
+def test_only_a_branch_of_a_repository_has_dates(
+    project: Project, write: Write, name: bytes, ref: bytes, message: str
+) -> None:
+    packed = specimen.FP16.replace(b"git: https://example.org/fp16", b"debian: fp16")
+    write("recipes/components/packed/recipe.yaml", packed)
+    write(BIG, BEFORE % (name, ref))
+    place = 21 + len(name) + len(ref)
+    assert refused(project, "big") == f"{BIG}:3:{place}: sources.{name.decode()}.before: {message}"
+
+
+def test_a_branch_at_a_moment(project: Project, write: Write) -> None:
+    write(BIG, BEFORE % (b"fp16", b"master"))
+    (fp16, _) = project.specs("big").sources()
+    assert str(fp16.before) == "2024-05-27 20:40:00+00:00"
+
+
+MADE = b"summary: s\nlicense: l\nsource_of: tvm\ninputs: [fp16]\nscript: make.py\noutputs: {a: build/a}\n"
+
+
+def test_a_component_made_of_anothers_source(project: Project, write: Write) -> None:
+    write("recipes/components/made/recipe.yaml", MADE)
+    write("recipes/components/made/make.py", b"pass\n")
+    write(BIG, b"summary: s\nextends: small\ninputs: {tvm: [made]}\n")
+    specs = project.specs("big")
+    assert specs.recipes["tvm"].inputs == ("fp16", "made")
+    assert specs.files["made/make.py"] == b"pass\n"
+    assert [one.name for one in specs.sources()] == ["fp16", "tvm"]
+
+
+MADE_AT = "recipes/components/made/recipe.yaml"
+MADE_WRONG = [
+    (
+        MADE,
+        b"extends: small\nsources: {made: }",
+        f"{BIG}:2:11: sources.made: it has the source of `tvm`, and none of its own",
+    ),
+    (
+        MADE,
+        b"extends: small\ninputs: {tvm: [mad]}",
+        f"{BIG}:2:16: inputs.tvm[0]: no component `mad`, did you mean `made`?",
+    ),
+    (
+        MADE,
+        b"extends: small\ninputs: {tmv: [made]}",
+        f"{BIG}:2:10: inputs.tmv: no component `tmv`, did you mean `tvm`?",
+    ),
+    (
+        MADE.replace(b"[fp16]", b"[tvm]"),
+        b"extends: small\ninputs: {tvm: [made]}",
+        f"{MADE_AT}:4:1: inputs: a component is built with itself: made → tvm → made",
+    ),
+    (
+        MADE.replace(b": tvm", b": tmv"),
+        b"extends: small",
+        "recipes/components/made/recipe.yaml:3:1: source_of: no component `tmv`, did you mean `tvm`?",
+    ),
+    (
+        MADE.replace(b"make.py", b"mk.py"),
+        b"extends: small",
+        "recipes/components/made/recipe.yaml:5:1: script: no file `mk.py` beside the recipe",
+    ),
+    (
+        MADE,
+        b"target: made\nsummary: s\nplatforms: [linux-64]\nsources: {tvm: , fp16: }",
+        f"{BIG}:1:1: target: `made` is not among the sources",
+    ),
+]
+
+
+@pytest.mark.parametrize(("made", "text", "message"), MADE_WRONG)
+def test_what_is_wrong_with_a_component_made_of_anothers_source(
+    project: Project, write: Write, made: bytes, text: bytes, message: str
+) -> None:
+    write("recipes/components/made/recipe.yaml", made)
+    write("recipes/components/made/make.py", b"pass\n")
+    write(BIG, text)
+    assert refused(project, "big") == message
+
+
+def test_an_environment_that_closes_a_cycle_is_told_of_it(project: Project, write: Write) -> None:
+    write(BIG, b"summary: s\nextends: small\ninputs: {fp16: [tvm]}\n")
+    assert refused(project, "big") == (
+        f"{BIG}:3:10: inputs.fp16: a component is built with itself: fp16 → tvm → fp16"
+    )
+
+
 def test_the_locks_of_a_variant(project: Project, write: Write) -> None:
     write("locks/small.lock.yaml", specimen.LOCK.encode())
     write("locks/small.requirements.txt", b"# Written by `recipes lock`; do not edit. Format 1.\n")

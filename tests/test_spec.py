@@ -2,7 +2,7 @@ import pytest
 import specimen
 
 from recipes.errors import SpecError
-from recipes.spec import SourceChange, asked
+from recipes.spec import SourceChange, Specs, asked
 
 FIRST = b"summary: s\nlicense: l\nsource: {ref: x, origins: [{git: https://a}]}\n"
 SOURCE = b"summary: s\nlicense: l\nsource:\n  origins: [{git: https://a}]\n"
@@ -10,6 +10,8 @@ PLATFORMS = "expected `linux-64` or `linux-aarch64`"
 RELATIVE = "a path is relative, without `.`, `..` or a trailing `/`"
 KINDS = "an origin is one of `git`, `pypi`, `debian`, `url`"
 ONLY = "a toolchain requirement has a name and versions only"
+LINUX_46 = "got `linux-46`, did you mean `linux-64`?"
+ONE_SOURCE = "give one of `source` and `source_of`"
 NOT_A_REF = "not a name that git allows a branch or a tag to have"
 OPTION_NAME = "a CMake option's name has letters, digits and `_` only"
 TOGETHER = "`cmake` or `script` goes with `outputs`: what is built, and what of it is kept"
@@ -70,6 +72,33 @@ RECIPES = [
     ),
     (FIRST + b"cmake: {targets: [a]}\noutputs: {a: src/../../a}", f"recipe.yaml:5:11: outputs.a: {RELATIVE}"),
     (FIRST + b"cmake: {targets: [a]}\noutputs: {/a: src/a}", f"recipe.yaml:5:11: outputs./a: {RELATIVE}"),
+    (FIRST + b"source_of: a", f"recipe.yaml:3:1: source: {ONE_SOURCE}"),
+    (b"summary: s\nlicense: l", f"recipe.yaml:1:1: summary: {ONE_SOURCE}"),
+    (FIRST + b"script: a.py", f"recipe.yaml:4:1: script: {TOGETHER}"),
+    (
+        FIRST + b"cmake: {targets: [a]}\nscript: a.py\noutputs: {a: src/a}",
+        "recipe.yaml:5:1: script: a component is built by `cmake` or by `script`, not by both",
+    ),
+    (
+        FIRST + b"inputs: [fp16]\nscript: a.py\noutputs: {a: inputs/fp61/a}",
+        "recipe.yaml:6:11: outputs.a: `fp61` is not one of the inputs, did you mean `fp16`?",
+    ),
+    (
+        FIRST + b"inputs: [fp16]\nscript: a.py\noutputs: {a: inputs/fp16}",
+        "recipe.yaml:6:11: outputs.a: an output is found below `src/`, `build/` or `inputs/NAME/`",
+    ),
+    (
+        FIRST + b"cmake: {platform_options: {linux-46: {}}, targets: [a]}\noutputs: {a: src/a}",
+        f"recipe.yaml:4:28: cmake.platform_options.linux-46: {PLATFORMS}, {LINUX_46}",
+    ),
+    (
+        FIRST + b"cmake: {platform_options: {linux-64: {A: '{b}'}}, targets: [a]}\noutputs: {a: src/a}",
+        "recipe.yaml:4:39: cmake.platform_options.linux-64.A: `{b}` is not one of the inputs",
+    ),
+    (
+        FIRST + b"cmake: {options: {NNPACK: a}, says: '{NPACK}', targets: [a]}\noutputs: {a: src/a}",
+        "recipe.yaml:4:31: cmake.says: `{NPACK}` is not one of the options, did you mean `NNPACK`?",
+    ),
     (FIRST + b"check: ../a", f"recipe.yaml:4:1: check: {RELATIVE}"),
 ]
 
@@ -135,7 +164,9 @@ def test_what_is_wrong_in_an_environment_is_named_with_its_place(text: bytes, me
 
 @pytest.mark.parametrize("ref", ["main", "v0.22.0", "1.10", "refs/tags/v1", "feature/a-b", "a" * 40, "é"])
 def test_what_git_allows_as_a_name_is_a_ref(ref: str) -> None:
-    assert specimen.recipe(SOURCE + f"  ref: {ref}".encode()).source.ref == ref
+    source = specimen.recipe(SOURCE + f"  ref: {ref}".encode()).source
+    assert source
+    assert source.ref == ref
 
 
 def test_the_environment_lies_over_the_recipes() -> None:
@@ -179,6 +210,7 @@ def test_what_an_environment_says_replaces_the_recipes_own(
     change: dict[str, object], field: str, value: object
 ) -> None:
     base = specimen.recipe(SOURCE + b"  ref: x\n  include: [a, b]\n  submodules: {s: {}}\n").source
+    assert base
     plain, changed = asked("a", base, SourceChange()), asked("a", base, SourceChange.model_validate(change))
     found = {
         "ref": changed.ref,
@@ -188,6 +220,29 @@ def test_what_an_environment_says_replaces_the_recipes_own(
     }
     assert found[field] == value
     assert (changed == plain) == (change == {"why": "x"})
+
+
+def test_a_platforms_options_lie_between_the_recipes_and_the_environments() -> None:
+    platforms = b"  platform_options: {linux-64: {USE_LLVM: a, ARCH: x86-64}, linux-aarch64: {ARCH: neon}}\n"
+    specs = specimen.specs(tvm=specimen.TVM.replace(b"  targets", platforms + b"  targets"))
+    assert specs.options("tvm", "linux-64") == {
+        "USE_LLVM": "ON",
+        "FP16_DIR": "{fp16}/include",
+        "ARCH": "x86-64",
+    }
+    assert specs.options("tvm", "linux-aarch64")["ARCH"] == "neon"
+    assert "ARCH" not in specs.options("tvm")
+
+
+def test_what_is_made_of_anothers_source_has_none_to_ask_for() -> None:
+    plain = specimen.specs()
+    made = specimen.recipe(b"summary: s\nlicense: l\nsource_of: tvm\n")
+    sources = {**plain.environment.sources, "made": None}
+    environment = plain.environment.model_copy(update={"sources": sources})
+    specs = Specs("small", environment, {**plain.recipes, "made": made}, {})
+    assert [one.name for one in specs.sources()] == ["fp16", "tvm"]
+    assert (specs.owner("made"), specs.owner("tvm")) == ("tvm", "tvm")
+    assert not made.built
 
 
 def test_the_filter_of_what_is_taken() -> None:

@@ -21,13 +21,14 @@ def resource_stream(package: str, name: str) -> BinaryIO:
 
 
 def main() -> None:
-    """Generate below a copy of the package; what is not the package is left behind."""
+    """Generate, unless the modules are in the source already; what is not the package is left behind."""
     source, out, inputs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    sys.path[:0] = [source, inputs["six"], inputs["opcodes"]]
-    sys.modules["pkg_resources"] = types.SimpleNamespace(resource_stream=resource_stream)
-    from codegen import x86_64  # noqa: PLC0415 - reads the whole data base
+    if not os.path.exists(f"{source}/peachpy/x86_64/avx.py"):  # noqa: PTH110
+        sys.path[:0] = [source, inputs["six"], inputs["opcodes"]]
+        sys.modules["pkg_resources"] = types.SimpleNamespace(resource_stream=resource_stream)
+        from codegen import x86_64  # noqa: PLC0415 - reads the whole data base
 
-    x86_64.main(source)
+        x86_64.main(source)
     shutil.copytree(f"{source}/peachpy", f"{out}/peachpy")
     shutil.copy(f"{source}/LICENSE.rst", out)
 
