@@ -137,7 +137,7 @@ def _without_blank_end(said: Sequence[str]) -> Sequence[str]:
     return said[:end]
 
 
-_ERROR = r"(?:.*[\s:])?(?i:(?:fatal )?error):? "
+_ERROR = r"(?:.*[\s:])?(?i:error): "
 _TRACEBACK = r"\s*Traceback \(most recent call last\):"
 _CHAINED = r"\s*(?:During handling of the above exception|The above exception was the direct cause)"
 

@@ -14,10 +14,10 @@ from recipes.located import Located, Place
 from recipes.lock import Lock
 from recipes.origins import GitOrigin
 from recipes.requirements import Requirements
-from recipes.spec import NAME, Environment, Recipe, Specs, asked, unfilled
+from recipes.spec import NAME, Environment, Recipe, Specs, adapted, asked, unfilled
 
 # `extends:` merges these key by key, that many levels deep: by source and field, by component and option
-_MERGED = {"sources": 2, "options": 2, "inputs": 1}
+_MERGED = {"sources": 2, "options": 2, "outputs": 2, "inputs": 1}
 _PROGRAMS = ("check", "script")  # the keys of a recipe that name a file beside it
 
 
@@ -42,9 +42,7 @@ class Project:
         recipes = self.recipes()
         _check_names(found, environment, recipes)
         _check_dates(found, environment, recipes)
-        for name, more in environment.inputs.items():
-            inputs = tuple(dict.fromkeys((*recipes[name].inputs, *more)))
-            recipes[name] = recipes[name].model_copy(update={"inputs": inputs})
+        recipes = {name: adapted(name, recipe, environment) for name, recipe in recipes.items()}
         _check_cycles(recipes, lambda user, needed: self._input(found, environment, user, needed))
         _check_closure(found, environment, recipes)
         _check_options(found, environment, recipes)
@@ -200,6 +198,7 @@ def _check_names(found: Located, environment: Environment, recipes: dict[str, Re
     named: list[tuple[Place, str]] = [(("target",), environment.target)]
     named += [(("sources", name), name) for name in environment.sources]
     named += [(("options", name), name) for name in environment.options]
+    named += [(("outputs", name), name) for name in environment.outputs]
     for name, more in environment.inputs.items():
         named += [(("inputs", name), name), *((("inputs", name, at), one) for at, one in enumerate(more))]
     _check_known(found, named, recipes)

@@ -302,6 +302,14 @@ class Specs:
         return self.recipes[component].source_of or component
 
 
+def adapted(name: str, recipe: Recipe, environment: Environment) -> Recipe:
+    """Give a recipe with what an environment adds to its inputs and changes of its outputs."""
+    inputs = tuple(dict.fromkeys((*recipe.inputs, *environment.inputs.get(name, ()))))
+    outputs = {**recipe.outputs, **environment.outputs.get(name, {})}
+    kept = {target: left for target, left in outputs.items() if left is not None}
+    return recipe.model_copy(update={"inputs": inputs, "outputs": kept})
+
+
 def asked(name: str, base: RecipeSource, change: SourceChange) -> Source:
     """Lay an environment's changes over a recipe's source."""
     over = {

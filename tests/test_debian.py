@@ -14,7 +14,7 @@ import pytest
 from debianarchive import Archive, Key, tarball
 from fileserver import Page, Server
 
-from recipes import archives, carriers, debian, files, hashes, lock, resolve
+from recipes import archives, carriers, debian, files, hashes, lock, resolve, storegc
 from recipes.archives import Want
 from recipes.debian import Debian, Orig
 from recipes.errors import FetchError, IntegrityError, RecipesError
@@ -418,6 +418,11 @@ def source(*origins: Origin) -> dict[str, SourceTree]:
     return {path_name(tree): tree}
 
 
+def on_disk(world: World, file: str, data: bytes) -> UrlOrigin:
+    (world.place / file).write_bytes(data)
+    return UrlOrigin(url=f"file://{world.place}/{file}", sha256=OLD_SHA, path="fp16-1.0")
+
+
 def test_a_source_is_fetched_from_it(world: World) -> None:
     wanted, one = source(LOCKED), fetcher(world)
     one.sources(wanted)
@@ -432,8 +437,7 @@ def test_where_it_gives_other_bytes_the_next_origin_is_tried(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.put("pool/fp16/fp16_1.0.orig.tar.xz", LIE)
-    world.server.put("/second.tar.xz", Page(OLD))
-    second = UrlOrigin(url=f"{world.server.address}/second.tar.xz", sha256=OLD_SHA, path="fp16-1.0")
+    second = on_disk(world, "second.tar.xz", OLD)
     wanted, one = source(LOCKED, second), fetcher(world)
     with pytest.raises(IntegrityError, match="source `fp16` does not match its lock"):
         one.sources(source(LOCKED))
@@ -444,8 +448,7 @@ def test_where_it_gives_other_bytes_the_next_origin_is_tried(
 
 def test_where_there_is_no_apt_the_next_origin_is_tried(world: World, tmp_path: Path) -> None:
     world.env = {**world.env, "PATH": str(tmp_path)}
-    world.server.put("/second.tar.xz", Page(OLD))
-    second = UrlOrigin(url=f"{world.server.address}/second.tar.xz", sha256=OLD_SHA, path="fp16-1.0")
+    second = on_disk(world, "second.tar.xz", OLD)
     one = fetcher(world)
     one.sources(source(LOCKED, second))
     assert one.store.has(*source(LOCKED))
@@ -469,15 +472,33 @@ def test_locking_says_all_that_the_spec_leaves_out(world: World) -> None:
 
 
 def test_locking_again_without_an_archive_keeps_what_is_locked(world: World, tmp_path: Path) -> None:
-    spec = asked(
-        DebianOrigin(debian="fp16"),
-        UrlOrigin(url=f"{world.server.address}/x.tar.xz", sha256=OLD_SHA, path="fp16-1.0"),
-    )
+    spec = asked(DebianOrigin(debian="fp16"), on_disk(world, "second.tar.xz", OLD))
     first = resolve.Resolver(fetcher(world), None).lock([spec])
     world.env = {**world.env, "PATH": str(tmp_path)}
     assert resolve.Resolver(fetcher(world), first).lock([spec]) == first
     with pytest.raises(FetchError, match="`apt-config` is not on PATH"):
         resolve.Resolver(fetcher(world), None).lock([spec])
+
+
+def test_origins_that_disagree_are_not_locked(world: World) -> None:
+    world.archive.add("stable", "fp16", "2.0-1", {"fp16_2.0.orig.tar.xz": NEW})
+    world.publish()
+    spec = asked(DebianOrigin(debian="fp16"), on_disk(world, "second.tar.xz", OLD))
+    with pytest.raises(IntegrityError, match="the origins of `fp16` disagree; nothing is locked"):
+        resolve.Resolver(fetcher(world), None).lock([spec])
+    pinned = asked(DebianOrigin(debian="fp16", version="1.0-3"), *spec.origins[1:])
+    made = resolve.Resolver(fetcher(world), None).lock([pinned])
+    assert made.sources["fp16"].origins == (LOCKED, *spec.origins[1:])
+
+
+def test_gc_removes_indexes(world: World) -> None:
+    one = fetcher(world)
+    one.debian = Debian(one.store.root / "apt", world.env, clock=lambda: world.now)
+    one.sources(source(LOCKED))
+    removed = storegc.gc(one.store, list(source(LOCKED)))
+    assert [found.name.partition("/")[0] for found in removed] == ["apt", "apt", "archives", "archives"]
+    assert list((one.store.root / "apt").iterdir()) == []
+    assert one.debian.find("fp16") == FIRST
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -163,3 +164,37 @@ def test_store_hash_is_a_name(text: str) -> None:
 )
 def test_git_object_ids(kind: str, data: bytes, expected: str) -> None:
     assert hashes.git_object_id(kind, data) == expected  # as `git hash-object -t KIND` prints
+
+
+# what git mktree gives for the same: names sorted as if those of directories ended in `/`
+GIT_TREES = [
+    (Directory(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
+    (Directory({"empty": Directory({"more": Directory()})}), "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
+    (Directory({"a": file(b"hello\n")}), "2e81171448eb9f2ee3821e3d447aa6b2fe3ddba1"),
+]
+
+
+@pytest.mark.parametrize(("node", "expected"), GIT_TREES)
+def test_git_tree_ids(node: Directory, expected: str) -> None:
+    assert hashes.git_tree_id(node) == expected
+
+
+def test_git_tree_id_is_gits(tmp_path: Path) -> None:
+    names = {"a.b": "x", "a/run": "y", "a0": "z", "ab/c/d": "", "\udcff": "x"}
+    for name, text in names.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(text)
+    (tmp_path / "tree/a/run").chmod(0o755)
+    (tmp_path / "tree/a/to").symlink_to("../a.b")
+
+    def git(*argv: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+        env |= {"GIT_DIR": str(tmp_path / "git"), "GIT_WORK_TREE": str(tmp_path / "tree")}
+        ran = subprocess.run(["git", *argv], env=env, cwd=tmp_path / "tree", check=True, capture_output=True)
+        return ran.stdout.decode().strip()
+
+    git("init", "--quiet")
+    git("add", "--all")
+    node = files.read_tree(tmp_path / "tree")
+    assert isinstance(node, Directory)
+    assert hashes.git_tree_id(node) == git("write-tree")
