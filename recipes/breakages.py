@@ -46,6 +46,12 @@ def _day(value: Any) -> Any:
     return f"{value}T00:00:00Z" if isinstance(value, str) and "T" not in value else value
 
 
+def _several(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(patterns) < 2:  # noqa: PLR2004
+        raise ValueError("one pattern is a `pattern`; `all` has several")
+    return patterns
+
+
 Pattern = Annotated[str, pydantic.AfterValidator(_pattern)]
 
 
@@ -75,7 +81,7 @@ class Row(Strict):
 
     id: str = pydantic.Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
     pattern: Pattern | None = None
-    all: Annotated[tuple[Pattern, ...], pydantic.Field(min_length=2)] | None = None
+    all: Annotated[tuple[Pattern, ...], pydantic.AfterValidator(_several)] | None = None
     cause: str
     since: Annotated[Moment, pydantic.BeforeValidator(_day)] | None = None
     source: str
@@ -132,7 +138,8 @@ def match(rows: Sequence[Row], lines: Iterable[bytes]) -> list[Match]:
     made of all patterns, and a line that does not match that is done with.
     """
     missing = {(row.id, one): re.compile(one.encode()) for row in rows for one in row.patterns}
-    some = re.compile(b"|".join(b"(?:%s)" % one.pattern for one in missing.values())) if rows else None
+    # joined without groups: where all alternatives begin with a letter, `re` skips to the next of those
+    some = re.compile(b"|".join(one.pattern for one in missing.values())) if rows else None
     found: dict[tuple[str, str], tuple[int, bytes]] = {}
     for number, line in enumerate(lines, 1):
         if some is not None and some.search(line):

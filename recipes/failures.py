@@ -17,6 +17,7 @@ from recipes.plan import Build
 
 CHUNK = 1 << 20  # bytes of a log that are read at once
 _KEPT = 20_000  # lines of a phase, at its end, in which those that say why it failed are looked for
+_WIDEST = 1000  # bytes kept of each: a file that is no log may have no line at all
 _LITTLE = 1 << 20  # bytes: what a program that met the end of the disk leaves is less
 
 
@@ -66,8 +67,8 @@ class Seen:
     end: list[str]
 
 
-def look(table: Sequence[Row], chunks: Iterable[bytes], begin: bytes = b"\0") -> Seen:
-    """Look through a log once. `end` begins after the last line that starts with `begin`, or is cut there."""
+def look(table: Sequence[Row], chunks: Iterable[bytes], begin: bytes | None = None) -> Seen:
+    """Look through a log once; its last lines are those behind the last one that starts with `begin`."""
     end: deque[bytes] = deque(maxlen=_KEPT)
     count = 0
 
@@ -75,8 +76,8 @@ def look(table: Sequence[Row], chunks: Iterable[bytes], begin: bytes = b"\0") ->
         nonlocal count
         for line in logs.lines(chunks):
             count += 1
-            end.append(line)
-            if line.startswith(begin):
+            end.append(line[:_WIDEST])
+            if begin is not None and line.startswith(begin):
                 end.clear()
             yield line
 

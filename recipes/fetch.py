@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from recipes import archives, download, origins
+from recipes import archives, download, gitsays, origins
 from recipes.archives import Want
 from recipes.debian import Debian, Orig
 from recipes.errors import FetchError, IntegrityError, RecipesError
@@ -120,6 +120,7 @@ class Fetcher:
         self.git.fetch(url, one.commit, one.ref, task)
         for entry in self.git.entries(url, one.commit, one.filter, task):
             writer.take(entry)
+        writer.close()
 
     def _allowed(self, all_of_them: Sequence[Origin]) -> list[Origin]:
         if self.offline:
@@ -229,8 +230,10 @@ def settle(ended: Iterable[Future[None]]) -> None:
 
 
 def silent(url: str, why: str) -> FetchError:
-    """Give the error of a repository that does not answer: the same for all on one host."""
+    """Give the error of a repository that does not answer: the same for all on one host that is dead."""
     reason = re.sub(r"^unable to access '[^']*': ", "", why)
+    if not gitsays.is_death(why):
+        return FetchError(f"`{url}` cannot be read: {reason}")
     return FetchError(f"{urlsplit(url).netloc or url} does not answer: {reason}")
 
 

@@ -64,7 +64,8 @@ def lock_at(
             new = resolve.Resolver(fetcher, old, at=at).lock(list(specs.sources()))
             day = dates.written(at).replace(":", "")  # which some file systems do not have in names
             place = output or path.with_name(f"{specs.variant}@{day}.lock.yaml")
-            _write(project, place, locks.render(new), _changes(old, new, fetcher), fetcher.report)
+            difference = _changes(old, new, fetcher) or f"no difference from the lock of `{specs.variant}`"
+            _write(project, place, locks.render(new), difference, fetcher.report)
 
 
 def _having(project: Project, variants: Sequence[str], names: Sequence[str]) -> list[Specs]:

@@ -81,7 +81,7 @@ def _cut(said: Sequence[str]) -> list[str]:
 
 def _ninja(said: Sequence[str], at: int, most: int) -> Sequence[str]:
     """Give the first step that failed: ninja prints a step's output as one piece, when it has ended."""
-    end = _next(said, at + 1, r"\[\d+/\d+\] |FAILED: |ninja: ")
+    end = _next(said, at + 1, rf"{_STEP}|FAILED: |ninja: ")
     output = _within(said[at + 2 : end], most - 2)  # behind the step's outputs and its command
     return [*said[at : min(at + 2, end)], *output]
 
@@ -118,7 +118,10 @@ def _python(said: Sequence[str], at: int, most: int) -> Sequence[str]:
     at = starts.pop()
     while starts and any(re.match(_CHAINED, line) for line in said[starts[-1] : at]):
         at = starts.pop()
-    return said[at:] if len(said) - at <= most else [said[at], *said[-most + 1 :]]
+    end = len(said)
+    while re.match(_STEP, said[end - 1]):  # what other processes were at when it failed
+        end -= 1
+    return said[at:end] if end - at <= most else [said[at], *said[end - most + 1 : end]]
 
 
 def _compiler(said: Sequence[str], at: int, most: int) -> Sequence[str]:
@@ -138,6 +141,7 @@ def _without_blank_end(said: Sequence[str]) -> Sequence[str]:
 
 
 _ERROR = r"(?:.*[\s:])?(?i:error): "
+_STEP = r"\[\d+/\d+\] "
 _TRACEBACK = r"\s*Traceback \(most recent call last\):"
 _CHAINED = r"\s*(?:During handling of the above exception|The above exception was the direct cause)"
 

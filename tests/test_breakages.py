@@ -38,7 +38,11 @@ def test_every_row_has_a_log_and_every_log_a_row() -> None:
 def docker(log: bytes) -> bytes:
     """Give a log as `docker build` shows it: prefixed, in colours, with progress that rewrites itself."""
     lines = [b"#12 34.5 \x1b[0m\x1b[1m" + line + b"\x1b[0m\r\n" for line in log.splitlines()]
-    return b"#11 DONE 1.0s\n#12 0.1 Get:1 \r#12 0.2 99% [Working]\r" + b"".join(lines) + b"#12 ERROR: exit code: 1\n"
+    return (
+        b"#11 DONE 1.0s\n#12 0.1 Get:1 \r#12 0.2 99% [Working]\r"
+        + b"".join(lines)
+        + b"#12 ERROR: exit code: 1\n"
+    )
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -60,15 +64,16 @@ def test_without_the_evidence_a_log_shows_nothing(name: str) -> None:
 def test_a_log_is_short_and_names_no_machine() -> None:
     for name, log in LOGS.items():
         assert log.count(b"\n") < 60, name
-        assert {*re.findall(rb"/(?:work|home|root|tmp)/", log)} == set(), name
+        assert {*re.findall(rb"(?:^|[ '\"`=:(I])/(\w+)", log)} <= {b"build", b"usr", b"toolchain"}, name
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
 def test_what_a_row_says(row: Row) -> None:
     commits = re.findall(r"\b[0-9a-f]{7,}\b", f"{row.cause} {row.remedy}")
-    assert [one for one in commits if len(one) not in (8, 40)] == []  # eight: TVM's own abbreviation
-    for bad in row.broken.values():
-        assert all(one in row.cause or one in ROWS["fp16-without-psimd"].cause or True for one in bad.commits)
+    assert [one for one in commits if len(one) != 40] == []
+    assert [
+        bad.commits[0] for bad in row.broken.values() if bad.commits and bad.commits[0] not in commits
+    ] == []
     assert row.since is None or f"{row.since:%Y}" in row.cause
     assert all(len(line) <= 110 for line in f"{row.cause}\n{row.remedy}".splitlines())
     options = re.findall(r"`([a-z0-9-]+): \{ref", row.remedy)
@@ -82,7 +87,8 @@ def test_the_message() -> None:
         "known breakage `fp16-without-peachpy` of fp16, since 2024-05-27\n"
         "  cause     FP16 commit 07ff4fd681127d86a06cb8d369cb96988de402e6 of 2024-05-27, "
         '"Remove PeachPy implementations",\n'
-        "            deleted include/fp16/{__init__,avx,avx2}.py, which NNPACK's x86-64 kernel shdotxf.py imports\n"
+        "            deleted include/fp16/{__init__,avx,avx2}.py, which NNPACK's x86-64 kernel shdotxf.py "
+        "imports\n"
         "  evidence  line 22: ModuleNotFoundError: No module named 'fp16.avx'\n"
         "  remedy    in the environment's `sources`: `fp16: {ref: master, before: 2024-05-27T20:40:00Z}`,\n"
         "            or the commit that this gives: `fp16: {ref: 4987f20d48c22694d84bbffa839168596ea027ae}`\n"
@@ -106,7 +112,7 @@ SOME = breakages.parse(
     b"""\
 breakages:
   - {id: one, pattern: 'a+b', cause: c, source: s, remedy: r, evidence: https://a.example}
-  - {id: both, all: [left, right|(?i:RECHTS)], cause: c, source: s, remedy: r, evidence: https://a.example}
+  - {id: both, all: [left, 'right|(?i:RECHTS)'], cause: c, source: s, remedy: r, evidence: https://a.example}
 """,
     "table.yaml",
 )
@@ -148,17 +154,26 @@ GOOD = "id: one, pattern: a, cause: c, source: s, remedy: r, evidence: https://a
         (GOOD.replace("pattern", "patern"), "unknown key `patern`, did you mean `pattern`?"),
         (GOOD.replace("pattern: a, ", ""), "breakages[0].id: either `pattern` or `all`"),
         (f"{GOOD}, all: [a, b]", "breakages[0].pattern: either `pattern` or `all`"),
-        (GOOD.replace("pattern: a", "all: [a]"), "breakages[0].all: "),
+        (
+            GOOD.replace("pattern: a", "all: [a]"),
+            "breakages[0].all: one pattern is a `pattern`; `all` has several",
+        ),
         (GOOD.replace("pattern: a", "pattern: 'a('"), "pattern: not a regular expression: missing )"),
         (GOOD.replace("pattern: a", "pattern: '(a)'"), "no groups to capture and no flags"),
         (GOOD.replace("pattern: a", "pattern: '(?i)a'"), "no groups to capture and no flags"),
-        (GOOD.replace("pattern: a", "pattern: 'a*'"), "breakages[0].pattern: the pattern matches an empty line"),
+        (
+            GOOD.replace("pattern: a", "pattern: 'a*'"),
+            "breakages[0].pattern: the pattern matches an empty line",
+        ),
         (GOOD.replace("cause: c, ", ""), "`cause` is missing"),
         (GOOD.replace("https:", "http:"), "evidence: "),
         (f"{GOOD}, since: 2024-05-27T12:00:00", "2024-05-27T12:00:00Z"),
         (f"{GOOD}, since: yesterday", "since: "),
         (f"{GOOD}, broken: {{fp16: {{commits: [07ff4fd]}}}}", "a git object id is 40 lower-case"),
-        (f"{GOOD}, broken: {{cmake: {{versions: new}}}}", "`new` is not a range of versions such as `>=4,<5`"),
+        (
+            f"{GOOD}, broken: {{cmake: {{versions: new}}}}",
+            "`new` is not a range of versions such as `>=4,<5`",
+        ),
     ],
 )
 def test_a_wrong_row_is_named_by_its_line(row: str, message: str) -> None:
@@ -232,12 +247,11 @@ def test_pins_that_are_known_bad(pins: dict[str, Pin], ids: list[str]) -> None:
 
 def test_what_is_said_of_a_bad_pin() -> None:
     [said] = breakages.known_bad(TABLE, {"pthreadpool": OLD_POOL, "nnpack": NNPACK})
-    assert said.splitlines()[:2] == [
+    assert said.startswith(
         "`pthreadpool` 13da0b4c21d17f94150713366420baaf1b5a46f4 of 2018-10-08 with `nnpack` "
-        "70a77f485e8b934224f3a79efd8edcd84cd377b8 of 2023-02-01 is known to break, since 2020-04-12",
+        "70a77f485e8b934224f3a79efd8edcd84cd377b8 of 2023-02-01 is known to break, since 2020-04-12\n"
         "  cause     NNPACK since commit a10d5ae99f7e8691bd41fd92950c70d5432dda0c of 2020-04-12, "
-        '"Migrate off of legacy',
-    ]
+    )
     [said] = breakages.known_bad(TABLE, {"nnpack": Pin(), "cmake": Pin(version="4.1")})
     assert said.startswith("`nnpack` as locked with `cmake` 4.1 is known to break, since 2025-03-28\n")
 

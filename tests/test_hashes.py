@@ -170,7 +170,7 @@ def test_git_object_ids(kind: str, data: bytes, expected: str) -> None:
 GIT_TREES = [
     (Directory(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
     (Directory({"empty": Directory({"more": Directory()})}), "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
-    (Directory({"a": file(b"hello\n")}), "2e81171448eb9f2ee3821e3d447aa6b2fe3ddba1"),
+    (Directory({"a": file(b"hello\n")}), "0976950c1fdbcb52435a433913017bf044b3a58f"),
 ]
 
 
