@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes import files, worktree
-from recipes.errors import UsageError
+from recipes.errors import SpecError, UsageError
 from recipes.fetch import Fetcher
 from recipes.files import TreeWriter
 from recipes.located import nearest
@@ -23,8 +23,10 @@ from recipes.tree import Entry
 from recipes.worktree import Worktree
 
 
-def parse(texts: Iterable[str], specs: Specs, directory: Path) -> dict[str, Path | str]:
-    """Read `SOURCE=REF` and `SOURCE=PATH` words; a path is relative to `directory`.
+def parse(
+    texts: Iterable[str], specs: Specs, directory: Path, home: str | None = None
+) -> dict[str, Path | str]:
+    """Read `SOURCE=REF` and `SOURCE=PATH` words; a path is relative to `directory`, `~/` is `home`.
 
     A value that begins with `.`, `/` or `~` is the path of a checkout, every other one a ref. Raises
     UsageError for a wrong or a contradicting word.
@@ -38,10 +40,20 @@ def parse(texts: Iterable[str], specs: Specs, directory: Path) -> dict[str, Path
         if name not in known:
             near = nearest(name, known)
             raise UsageError(f"`--override {text}`: variant `{specs.variant}` has no source `{name}`{near}")
-        meant = directory / Path(value).expanduser() if value.startswith((".", "/", "~")) else value
+        meant = _path(text, value, directory, home) if value.startswith((".", "/", "~")) else value
         if found.setdefault(name, meant) != meant:
             raise UsageError(f"two overrides contradict: `{name}={found[name]}` and `{name}={meant}`")
     return found
+
+
+def _path(text: str, value: str, directory: Path, home: str | None) -> Path:
+    first, _, rest = value.partition("/")
+    if not first.startswith("~"):
+        return directory / value
+    if first == "~" and home:
+        return directory / home / rest
+    why = "HOME is not set" if first == "~" else "of home directories, only `~/` is known"
+    raise UsageError(f"`--override {text}`: {why}", hint="write the path in full")
 
 
 def apply(
@@ -49,14 +61,15 @@ def apply(
 ) -> Lock:
     """Give the lock with each overridden source in its place: by a checkout (Path) or a ref (str).
 
-    Raises SpecError and FetchError as resolving does, UsageError where a path is no checkout.
+    Raises FetchError and IntegrityError as resolving does, UsageError where there is no such ref or
+    checkout.
     """
     sources = dict(lock.sources)
     for source in specs.sources():
         if source.name in overrides:
             value = overrides[source.name]
             if isinstance(value, Path):
-                new = _checkout(source, lock, worktree.read(value, env), value, fetcher)
+                new = _checkout(source, lock, value, fetcher, env)
             else:
                 new = _ref(source, value, fetcher)
             inside = f"{source.name}/"
@@ -71,28 +84,40 @@ def _ref(source: Source, ref: str, fetcher: Fetcher) -> Mapping[str, LockedSourc
     if not places:
         raise UsageError(f"`--override {source.name}={ref}`: the source has no repository")
     asked = replace(source, ref=ref, before=None, origins=places)
-    return Resolver(fetcher, None).lock([asked]).sources
+    try:
+        return Resolver(fetcher, None).lock([asked]).sources
+    except SpecError as wrong:  # here no spec asks for it: the command line does
+        raise UsageError(wrong.message, hint=wrong.hint) from wrong
 
 
 def _checkout(
-    source: Source, lock: Lock, tree: Worktree, path: Path, fetcher: Fetcher
+    source: Source, lock: Lock, path: Path, fetcher: Fetcher, env: Mapping[str, str]
 ) -> Mapping[str, LockedSource]:
-    state = "with uncommitted changes" if tree.dirty else "as committed"
-    fetcher.report.line(f"`{source.name}` is taken from {path}, at {tree.commit}, {state}")
+    top = worktree.read(path, env)
+    state = "with uncommitted changes" if top.dirty else "as committed"
+    fetcher.report.line(f"`{source.name}` is taken from {path}, at {top.commit}, {state}")
+    new = {source.name: _taken(lock.sources[source.name], source.name, top, path, fetcher)}
+    for below in source.submodules:
+        name, tree = f"{source.name}/{below}", worktree.submodule(path, below, env)
+        new[name] = _taken(lock.sources[name], name, tree, path / below, fetcher)
+    return new
+
+
+def _taken(locked: LockedSource, name: str, tree: Worktree, path: Path, fetcher: Fetcher) -> LockedSource:
+    """Add to the store what a source takes of a checkout; give its entry in the lock's place."""
+    part = locked.taken.filter()
     with fetcher.store.scratch("override") as scratch:
-        writer = TreeWriter(scratch / "tree", source.taken.filter(), str(path))
+        writer = TreeWriter(scratch / "tree", part, str(path))
         for entry in _entries(path, tree.paths):
             writer.take(entry)
         writer.close()
         content, _ = files.tree_hash(writer.root)
-        node = SourceTree(source.name, content, None, None, source.taken.filter(), ())
-        name = path_name(node)
-        with fetcher.store.lock(name):
-            fetcher.store.add(name, writer.root, kind="source", origin=str(path), expected=content)
-    locked = lock.sources[source.name]
+        entry_name = path_name(SourceTree(name, content, None, None, part, ()))
+        with fetcher.store.lock(entry_name):
+            fetcher.store.add(entry_name, writer.root, kind="source", origin=str(path), expected=content)
     commit = None if tree.dirty else tree.commit
-    changed = {"hash": content, "commit": commit, "tree": None, "date": None, "resolved": None}
-    return {source.name: locked.model_copy(update=changed)}
+    changed = {"hash": content, "commit": commit, "tree": None, "date": tree.date, "resolved": None}
+    return locked.model_copy(update=changed)
 
 
 def _entries(root: Path, paths: Iterable[str]) -> Iterator[Entry]:

@@ -99,7 +99,7 @@ class Run:
         specs = found.specs(variant)
         locked, toolchain = found.lock(variant), found.toolchain(variant)
         locking.satisfied(specs, locked, toolchain)
-        changed = override.parse(overrides, specs, self.directory)
+        changed = override.parse(overrides, specs, self.directory, self.environ.get("HOME"))
         if changed:
             locked = override.apply(specs, locked, changed, self.fetcher(), self.environ)
         wheels = toolchain.for_platform(system())
