@@ -82,17 +82,21 @@ def options(
     """Build Apache TVM the same way on every machine, with NNPACK or without."""
     if quiet and verbose:
         raise UsageError("`--quiet` and `--verbose` exclude each other")
-    if ctx.invoked_subcommand is not None:
-        from recipes.run import Run
+    ctx.obj = (Report(QUIET if quiet else VERBOSE if verbose else NORMAL), project, store)
 
-        report = Report(QUIET if quiet else VERBOSE if verbose else NORMAL)
-        ctx.obj = Run(report, os.environ, Path.cwd(), project, store)
+
+def _run(ctx: typer.Context) -> Run:
+    """Begin the work of a command: what that imports, `recipes COMMAND --help` does not wait for."""
+    from recipes.run import Run
+
+    report, project, store = ctx.obj
+    return Run(report, os.environ, Path.cwd(), project, store)
 
 
 @app.command("list")
 def list_variants(ctx: typer.Context, as_json: Json = False) -> None:
     """List the variants."""
-    run: Run = ctx.obj
+    run = _run(ctx)
     project = run.project()
     found = {name: project.specs(name).environment for name in project.variants()}
     if as_json:
@@ -115,7 +119,7 @@ def show(
     """Show what a variant is made of."""
     from recipes import show
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     project = run.project()
     specs = project.specs(variant)
     locked = _lock_or_none(project, variant)
@@ -131,7 +135,7 @@ def schema(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="environ
     from recipes.located import json_schema, nearest
     from recipes.spec import SPECS
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     if kind not in SPECS:
         raise UsageError(f"no kind of spec `{kind}`{nearest(kind, SPECS)}: one of {', '.join(SPECS)}")
     run.report.result(json.dumps(json_schema(SPECS[kind]), indent=2))
@@ -163,7 +167,7 @@ def lock(
     """
     from recipes import locking
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     if (at and (check or names)) or (output and not at):
         raise UsageError("`--at` takes neither `--check` nor sources, and `--output` goes with `--at`")
     project = run.project()
@@ -207,7 +211,7 @@ def diff_locks(
     """
     from recipes import compare, diff
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     if as_json and as_markdown:
         raise UsageError("`--json` and `--markdown` exclude each other")
     sides = compare.Sides(run.project(), run.directory, run.environ)
@@ -235,7 +239,7 @@ def fetch(
     platform: PlatformName = None,
 ) -> None:
     """Bring every source and wheel of a build into the store, for a build without network."""
-    run: Run = ctx.obj
+    run = _run(ctx)
     planned = run.plan(variant, target, platform)
     realiser = run.realiser(origin, offline=False)
     names = planned.fetched()
@@ -253,7 +257,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Print the derivations behind a target, in order, and which of them are there."""
-    run: Run = ctx.obj
+    run = _run(ctx)
     planned = run.plan(variant, target, platform, override or ())
     store = run.store()
     there = {name: store.has(name) for name in planned.derivations}
@@ -284,7 +288,7 @@ def build(
     """Build a variant from its lock, check it, and link it as result-VARIANT."""
     from recipes import storegc
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     planned = run.plan(variant, target, platform, override or ())
     if planned.unlocked:
         run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
@@ -324,7 +328,7 @@ def explain(
     """Say which known breakages a log shows, and what helps. Exit code 1 where it shows none."""
     from recipes import breakages, failures, logs
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     with _opened(logfile) as file:
         start = file.read(failures.CHUNK)
         if why := logs.refusal(start):
@@ -362,7 +366,7 @@ def store_path(
     ctx: typer.Context, variant: Variant, target: Target = None, platform: PlatformName = None
 ) -> None:
     """Print where a variant's build is, or would be."""
-    run: Run = ctx.obj
+    run = _run(ctx)
     run.report.result(str(run.store().path(run.plan(variant, target, platform).target)))
 
 
@@ -376,7 +380,7 @@ def store_check(
     from recipes import storecheck
     from recipes.errors import IntegrityError
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     store = run.store()
     with run.report.task("checking the store", "paths") as task:
         problems = storecheck.check(store, task)
@@ -389,7 +393,7 @@ def store_check(
     elif problems:
         lines = [f"  {one.name}: {one.what}" for one in problems]
         raise IntegrityError(
-            "\n".join([f"the store is damaged in {len(problems)} places", *lines]),
+            "\n".join([f"the store is damaged: {len(problems)} found", *lines]),
             hint="`recipes store check --remove` takes them out; the next build brings them back",
         )
     else:
@@ -404,7 +408,7 @@ def store_gc(
     """Remove everything that no result-VARIANT link needs."""
     from recipes import storegc
 
-    run: Run = ctx.obj
+    run = _run(ctx)
     removed = storegc.gc(run.store(), dry_run=dry_run)
     for one in removed:
         run.report.detail(f"{one.name}  {one.bytes / 1e6:.1f} MB")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote
 
+from recipes import flock
 from recipes.errors import FetchError, IntegrityError
 from recipes.files import PIECE, Tick
 from recipes.web import HttpSettings, failure, persist, redacted
@@ -112,12 +113,10 @@ def download(
     bytes are there and how many there will be. Raises IntegrityError for bytes that are not of the hash or
     the size, or longer than allowed, FetchError where the URL gives nothing; then what has arrived is kept.
     """
-    from filelock import FileLock  # noqa: PLC0415 - most commands download nothing
-
     wanted = _Wanted(url, sha256.lower(), size, limit, settings, tick)
     part = dest.with_name(f"{dest.name}.part")
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{dest}.lock"):
+    with flock.exclusive(dest.with_name(f"{dest.name}.lock")):
         if dest.is_file() and _sha256(dest) == wanted.sha256:
             return
         try:

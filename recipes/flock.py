@@ -1,6 +1,6 @@
 """Locks on files, between threads as between processes, that end with their process: flock(2).
 
-filelock is not used for them: it has no shared flock, and it waits by polling.
+The filelock package is not used: it has no shared flock, and it waits by polling.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
-def shared(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+def shared(path: Path, waiting: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
     """Hold a file's lock along with any number of others who hold it shared; makes the file.
 
     Calls `waiting` if it has to wait; an exception from it ends the attempt. Not reentrant.
@@ -21,7 +21,7 @@ def shared(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[No
     return _hold(path, fcntl.LOCK_SH, waiting)
 
 
-def exclusive(path: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+def exclusive(path: Path, waiting: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
     """Hold a file's lock alone; else as `shared`."""
     return _hold(path, fcntl.LOCK_EX, waiting)
 

@@ -14,16 +14,14 @@ import os
 import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import BinaryIO
 
-from filelock import FileLock
-
-from recipes import history, process
+from recipes import flock, gitsays, history, process
 from recipes.errors import IntegrityError
 from recipes.history import Step
 from recipes.process import Ended
@@ -224,15 +222,17 @@ class Repository:
     def _git(self, *argv: str, stdin: bytes = b"") -> Ended:
         return process.run(["git", *argv], env=self.env, cwd=self.path, stdin=stdin)
 
-    def _lock(self) -> FileLock:
-        return FileLock(self.path.with_suffix(".lock"))
+    def _lock(self) -> AbstractContextManager[None]:
+        return flock.exclusive(self.path.with_suffix(".lock"))
 
 
 def _init(place: Path, env: Mapping[str, str]) -> None:
     argv = ["git", "init", "--quiet", "--bare", "--template=", "--object-format=sha1"]
     ended = process.run(argv, env={**env, "GIT_DIR": str(place)})
     if ended.code != 0:
-        raise OSError(f"{place} cannot be made: {to_text(ended.err).strip()}")
+        said = to_text(ended.err)
+        gitsays.check_disk(said, place)
+        raise OSError(f"{place} cannot be made: {said.strip()}")
 
 
 def _parsed(listing: bytes) -> list[Item]:

@@ -57,7 +57,7 @@ class Run:
             _known("kind of origin", only, KINDS)
         chosen = self.settings()
         git = Git(chosen.store / "git", rewrite=chosen.rewrite, timeout=chosen.timeout, env=self.environ)
-        index = Index(sys.executable, self.environ)
+        index = Index(sys.executable, self.environ, patience=chosen.timeout)
         debian = Debian(chosen.store / "apt", self.environ, timeout=chosen.timeout)
         return Fetcher(
             Store(chosen.store),

@@ -516,7 +516,7 @@ def test_a_store_path_that_was_changed(warm: Small) -> None:
         "hint: `recipes store check`\n"
     )
     checked = warm.run("store", "check").failed(6)
-    assert checked.error.splitlines()[0] == "error: the store is damaged in 1 places"
+    assert checked.error.splitlines()[0] == "error: the store is damaged: 1 found"
     assert checked.error.splitlines()[-1].startswith("hint: `recipes store check --remove` ")
     warm.run("store", "check", "--remove").ok()
     assert warm.damage() == []

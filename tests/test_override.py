@@ -26,7 +26,7 @@ PART = {**smallproject.TREES["part"], "part.h": b"#define PART 20\n"}
 TEXT = "int thing = 20;\n#define PART 20\n#define DEEP 3\n"
 LOCKED = "int thing = 1;\n#define PART 2\n#define DEEP 3\n"
 
-sandboxed = pytest.mark.sandbox
+pytestmark = pytest.mark.sandbox
 
 
 def _files(tree: Mapping[str, bytes]) -> dict[bytes, bytes | tuple[str, bytes]]:
@@ -95,6 +95,11 @@ def library(small: Small, link: str = "result-small-unlocked") -> str:
     return (small.root / link / "lib/libthing.so").read_text()
 
 
+def told(ran: Ran) -> list[str]:
+    """Give what a command told, without what it read from where."""
+    return [line for line in ran.err.splitlines() if not line.startswith("reading ")]
+
+
 def locks(small: Small) -> dict[str, bytes]:
     return {one.name: one.read_bytes() for one in (small.root / "locks").iterdir()}
 
@@ -122,12 +127,11 @@ THING_FILES = {
 }
 
 
-@sandboxed
 def test_a_branch(small: Small) -> None:
     before = locks(small)
     locked = small.build().ok().out.splitlines()
     ran = small.build("small", "--override", "thing=next").ok()
-    assert ran.err.splitlines() == [
+    assert told(ran) == [
         "warning: this is not what the lock says: thing=next",
         *("thing: configure", "thing: build", "thing: check"),
     ]
@@ -147,21 +151,20 @@ def test_a_branch(small: Small) -> None:
     assert small.damage() == []
 
 
-@sandboxed
 def test_a_branch_its_commit_and_a_clean_checkout_are_one_build(
     small: Small, mine: Path, upstream: Upstream
 ) -> None:
     tip = commit(upstream, "next")
     first = json.loads(small.build("small", "--override", "thing=next", "--json").ok().out)
     ran = small.build("small", "--override", f"thing={tip}", "--json").ok()
-    assert ran.err.splitlines() == [
+    assert told(ran) == [
         f"warning: this is not what the lock says: thing={tip}",
         "nothing to do: it is built",
     ]
     second = json.loads(ran.out)
     ran = small.build("small", "--override", "thing=../mine", "--json").ok()
     there = f"{small.root}/../mine"
-    assert ran.err.splitlines() == [
+    assert told(ran) == [
         f"`thing` is taken from {there}, at {tip}, as committed",
         f"warning: this is not what the lock says: thing={there}",
         "nothing to do: it is built",
@@ -178,13 +181,11 @@ def test_a_branch_its_commit_and_a_clean_checkout_are_one_build(
     assert third == {**first, "built": False, "unlocked": [f"thing={there}"]}
 
 
-@sandboxed
 def test_what_is_not_overridden_says_so_in_json(small: Small) -> None:
     found = json.loads(small.build("small", "--json").ok().out)
     assert (found["unlocked"], found["link"]) == ([], str(small.root / "result-small"))
 
 
-@sandboxed
 def test_a_change_that_is_not_committed_is_built(small: Small, mine: Path, upstream: Upstream) -> None:
     (mine / "src/thing.c").write_text("int thing = 300;\n")
     (mine / "3rdparty/part/part.h").write_text("#define PART 300\n")
@@ -203,10 +204,9 @@ def test_a_change_that_is_not_committed_is_built(small: Small, mine: Path, upstr
     assert small.damage() == []
 
 
-@sandboxed
 def test_another_target_and_two_overrides(small: Small) -> None:
     ran = small.build("both", "--override", "thing=next", "--override", "app=v1.0", "--override", "app=v1.0")
-    assert ran.ok().err.startswith("warning: this is not what the lock says: thing=next, app=v1.0\n")
+    assert told(ran.ok())[0] == "warning: this is not what the lock says: thing=next, app=v1.0"
     assert (
         (small.root / "result-both-unlocked/lib/libapp.so")
         .read_text()
@@ -264,7 +264,7 @@ def test_what_there_is_no_ref_of(small: Small, upstream: Upstream) -> None:
         f"and a commit is named by all 40 digits of its id\n\nhint: write `{tip}`\n"
     )
     assert plan(small, "thing=nxt").failed(2).error == (
-        f"error: source `thing`: `{url}` has no branch or tag `nxt`\n\nhint: did you mean `next`?\n"
+        f"error: source `thing`: `{url}` has no branch or tag `nxt`\n\nhint: did you mean `next`\n"
     )
     assert plan(small, "thing=a b").failed(2).error.splitlines()[0] == (
         "error: source `thing`: `a b` cannot be the name of a branch or tag"
@@ -290,7 +290,6 @@ def test_a_server_that_does_not_answer(small: Small) -> None:
     assert not (small.root / "result-small-unlocked").is_symlink()
 
 
-@sandboxed
 def test_the_server_is_not_asked_for_what_is_not_overridden(small: Small, mine: Path) -> None:
     small.env["RECIPES_MIRROR"] = "https://git.example/=http://127.0.0.1:1/"
     small.build("small", "--override", f"thing={mine}").ok()
@@ -302,7 +301,7 @@ def test_words_that_are_refused(small: Small) -> None:
     assert ran.error == "error: two overrides contradict: `thing=next` and `thing=main`\n"
     ran = plan(small, "thin=next").failed(2)
     assert ran.error.startswith(
-        "error: `--override thin=next`: variant `small` has no source `thin`; did you mean"
+        "error: `--override thin=next`: variant `small` has no source `thin`, did you mean `thing`?\n"
     )
     assert small.git.requests == []
 
@@ -327,7 +326,7 @@ REFUSED = {
     ("fp16=",): "`--override fp16=` is not SOURCE=REF or SOURCE=PATH",
     ("",): "`--override ` is not SOURCE=REF or SOURCE=PATH",
     ("=master",): "`--override =master`: variant `small` has no source ``",
-    ("fp61=master",): "`--override fp61=master`: variant `small` has no source `fp61`; did you mean `fp16`?",
+    ("fp61=master",): "`--override fp61=master`: variant `small` has no source `fp61`, did you mean `fp16`?",
     ("tvm/3rdparty/dlpack=main",): (
         "`--override tvm/3rdparty/dlpack=main`: variant `small` has no source `tvm/3rdparty/dlpack`"
     ),
@@ -357,7 +356,7 @@ def test_words_that_say_nothing(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("home", [None, ""])
 def test_no_home(home: str | None) -> None:
-    with pytest.raises(UsageError, match="^`--override fp16=~/FP16`: HOME is not set\n"):
+    with pytest.raises(UsageError, match=r"^`--override fp16=~/FP16`: HOME is not set\n"):
         _parse(("fp16=~/FP16",), home)
     assert _parse(("fp16=./FP16",), home) == {"fp16": HERE / "FP16"}
 
