@@ -252,8 +252,10 @@ def _check_options(found: Located, environment: Environment, recipes: dict[str, 
     for component, options in environment.options.items():
         for name, value in options.items():
             place = ("options", component, name)
-            if recipes[component].cmake is None:
-                wrong: str | None = f"nothing is built of `{component}`"
+            if recipes[component].script:
+                wrong: str | None = f"`{component}` is built by a script, not by CMake"
+            elif recipes[component].cmake is None:
+                wrong = f"nothing is built of `{component}`"
             else:
                 wrong = unfilled(value, recipes[component].inputs)
             if wrong:

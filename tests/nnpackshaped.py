@@ -3,13 +3,13 @@
 `mini-nnpack` is what NNPACK is to TVM. When it is configured it downloads `mini-fp16` and `mini-psimd`,
 branch `master` of each, unless it is told where they are; and it has a kernel that a Python script writes,
 with `fp16.avx` of `mini-fp16`. Without a Python it falls back to another back end, and goes on. The newest
-commit of `mini-fp16` deletes `fp16/avx.py`, as FP16's 07ff4fd did, at the same moment. `mini-runtime` links it.
+commit of `mini-fp16` deletes `fp16/avx.py`, as FP16's 07ff4fd did, at the same moment. `mini-runtime` is
+linked with it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +25,17 @@ from recipes.lock import LockedSource
 ROOT = CLI.parent
 PATIENCE = 900  # seconds: a compiler on a busy machine
 SOURCES = ("mini-fp16", "mini-nnpack", "mini-psimd", "mini-runtime")
+
+# What CMake would find out of zig's clang by linking a program: ten seconds of CPU the first time, as zig
+# builds its run-time library then; mini-nnpack links nothing
+COMPILER = {
+    "CMAKE_C_COMPILER_ID": "Clang",
+    "CMAKE_C_COMPILER_ID_RUN": "ON",
+    "CMAKE_C_COMPILER_VERSION": "20",
+    "CMAKE_C_EXTENSIONS_COMPUTED_DEFAULT": "ON",
+    "CMAKE_C_STANDARD_COMPUTED_DEFAULT": "17",
+    "CMAKE_TRY_COMPILE_TARGET_TYPE": "STATIC_LIBRARY",
+}
 
 HEADER = b"static inline int fp16_half(int x) { return x / 2; }\n"
 AVX = b"FACTOR = 21\n"
@@ -176,6 +187,7 @@ cmake:
   options:
     MINI_FP16_SOURCE_DIR: "{{mini-fp16}}"
     MINI_PSIMD_SOURCE_DIR: "{{mini-psimd}}"
+    {compiler}
   platform_options:
     linux-64: {{MINI_NNPACK_BACKEND: x86-64}}
     linux-aarch64: {{MINI_NNPACK_BACKEND: neon}}
@@ -260,8 +272,8 @@ class World:
         words = [*before, sys.executable, str(CLI), *argv]
         env = {**os.environ, "RECIPES_STORE": str(self.store), **self.env}
         ended = subprocess.run(
-            words, env=env, cwd=self.root, umask=umask, capture_output=True, encoding="utf-8", errors="replace",
-            stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False,
+            words, env=env, cwd=self.root, umask=umask, encoding="utf-8", errors="replace",
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         return Ran(tuple(words), ended.returncode, ended.stdout, ended.stderr)
 
@@ -275,10 +287,20 @@ class World:
         path = self.root / f"locks/{variant}.lock.yaml"
         return lock.parse(path.read_bytes(), path.name).sources
 
-    def copy(self, place: Path) -> World:
-        """Give another place for the same checkout, with an empty store; the repositories stay."""
-        shutil.copytree(self.root, place / "checkout", symlinks=True)
-        return World(place)
+    def copy(self, place: Path, **env: str) -> World:
+        """Give another place with the same checkout and an empty store; the repositories stay."""
+        shutil.copytree(self.root, place / "checkout", ignore=shutil.ignore_patterns("result-*"))
+        return World(place, {**self.env, **env})
+
+    def trying(self, place: Path) -> World:
+        """Give a copy of the checkout, to be changed, with the same store."""
+        return self.copy(place, RECIPES_STORE=str(self.store))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a file of the checkout."""
+        text = (self.root / path).read_text("utf-8")
+        assert old in text
+        self.write(path, text.replace(old, new))
 
 
 def make(place: Path) -> tuple[World, dict[str, str]]:
@@ -332,10 +354,11 @@ def _specs(world: World) -> dict[str, str]:
         "mini-nnpack": NNPACK_RECIPE,
         "mini-runtime": RUNTIME_RECIPE,
     }
+    compiler = "\n    ".join(f"{name}: {value}" for name, value in COMPILER.items())
     toolchain = (ROOT / "locks/no-nnpack.requirements.txt").read_text()
     return {
         **{
-            f"recipes/components/{name}/recipe.yaml": text.format(url=world.url(name))
+            f"recipes/components/{name}/recipe.yaml": text.format(url=world.url(name), compiler=compiler)
             for name, text in recipes.items()
         },
         "recipes/components/mini-kernels/recipe.yaml": KERNELS_RECIPE,

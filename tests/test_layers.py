@@ -25,7 +25,7 @@ STAGES = {"carriers", "compare", "fetch", "locking", "override", "realise", "res
 IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}
 OWNERS = {"subprocess": {"process"}, "yaml": {"located", "lock"}, "rich": {"report"}, "fcntl": {"flock"}}
 AMBIENT = {  # what a caller passes in, and only cli.py asks for
-    *("os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home", "os._exit"),
+    *("os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home", ".expanduser", "os._exit"),
     *("sys.argv", "sys.exit", "sys.stdin", "input", "exit"),
 }
 TERMINAL = {"print", "sys.stdout", "sys.stderr"}
@@ -48,15 +48,16 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def named(tree: ast.Module) -> set[str]:
-    """Give the names and `NAME.ATTRIBUTE`s that a module uses."""
+    """Give the names, `NAME.ATTRIBUTE`s and `.ATTRIBUTE`s that a module uses."""
     nodes = list(ast.walk(tree))
+    attributes = {f".{node.attr}" for node in nodes if isinstance(node, ast.Attribute)}
     plain = {node.id for node in nodes if isinstance(node, ast.Name)}
     dotted = {
         f"{node.value.id}.{node.attr}"
         for node in nodes
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    return plain | dotted
+    return plain | dotted | attributes
 
 
 def test_every_module_that_has_a_layer_exists() -> None:

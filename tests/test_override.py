@@ -225,6 +225,24 @@ def test_a_new_file_is_taken_and_an_ignored_one_is_not(small: Small, mine: Path)
     assert found == {**THING_FILES, "thing": {*THING_FILES["thing"], "src/new.c"}}
 
 
+BREAKAGES = """\
+breakages:
+  - {{id: worse, pattern: no such luck, cause: it got worse, source: thing, remedy: go back,
+     evidence: "https://example.org", broken: {{thing: {{commits: [{tip}]}}}}}}
+"""
+
+
+def test_what_is_known_to_break_is_told_before(small: Small, mine: Path, upstream: Upstream) -> None:
+    tip = commit(upstream, "next")
+    small.write("recipes/breakages.yaml", BREAKAGES.format(tip=tip))
+    warning = f"warning: `thing` {tip} of 2024-05-28 is known to break\n"
+    assert warning not in plan(small).ok().err
+    for word in ("thing=next", f"thing={mine}"):
+        assert warning in plan(small, word).ok().err
+    (mine / "src/thing.c").write_text("int thing = 300;\n")  # perhaps mended
+    assert warning not in plan(small, f"thing={mine}").ok().err
+
+
 def test_a_checkout_without_its_submodules(small: Small, mine: Path) -> None:
     shutil.rmtree(mine / "3rdparty/part")
     (mine / "3rdparty/part").mkdir()
