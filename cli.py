@@ -162,7 +162,7 @@ def lock(
     """Freeze everything that floats into locks/.
 
     With `--at DATE` each branch is taken as it was then (a day: at its end in UTC). That lock does not answer
-    the specs: it is written to `--output`, else to locks/VARIANT@DATE.lock.yaml, for `recipes diff`, and
+    the specs: it is written to `--output`, else to locks/VARIANT@MOMENT.lock.yaml, for `recipes diff`, and
     the variant's own locks stay as they are.
     """
     from recipes import locking

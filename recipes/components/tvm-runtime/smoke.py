@@ -8,6 +8,7 @@ import ctypes
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -262,10 +263,10 @@ def expected(image: np.ndarray, kernel: np.ndarray, bias: np.ndarray, case: Conv
     return np.einsum("bchwij,ocij->bohw", windows, kernel.astype(np.float64)) + bias[None, :, None, None]
 
 
-def close(actual: np.ndarray, wanted: np.ndarray, what: object) -> None:
-    """Compare with the tolerance that is stated above."""
+def close(actual: np.ndarray, wanted: np.ndarray, what: object, tolerance: float = TOLERANCE) -> None:
+    """Compare with a tolerance, relative to the largest result."""
     error = np.abs(actual - wanted).max() / np.abs(wanted).max()
-    assert error < TOLERANCE, f"{what}: off by {error:.1e} of the largest result"
+    assert error < tolerance, f"{what}: off by {error:.1e} of the largest result"
 
 
 def check_convolution(tvm: "Ffi | Packed", case: Convolution) -> None:
@@ -291,9 +292,8 @@ def check_convolution(tvm: "Ffi | Packed", case: Convolution) -> None:
         close(result, wanted, f"{case}, weights transformed")
 
 
-def check_nnpack(tvm: "Ffi | Packed", names: set[str]) -> None:
+def check_nnpack(tvm: "Ffi | Packed") -> None:
     """Use each function of NNPACK that TVM has."""
-    assert names >= NNPACK, f"not registered: {sorted(NNPACK - names)}"
     status = tvm.call("contrib.nnpack._initialize")
     why = "50 is unsupported hardware: the x86-64 kernels need AVX2 and FMA3"
     assert status == 0, f"NNPACK cannot run on this processor: nnp_initialize says {status} ({why})"
@@ -310,6 +310,112 @@ def check_nnpack(tvm: "Ffi | Packed", names: set[str]) -> None:
     print(f"NNPACK: {len(CONVOLUTIONS)} convolutions and a fully connected layer agree with numpy in float64")
 
 
+CBLAS = {
+    "tvm.contrib.cblas.matmul",
+    "tvm.contrib.cblas.batch_matmul",
+    "tvm.contrib.cblas.batch_matmul_iterative",
+}
+DNNL = {"tvm.contrib.dnnl.matmul", "tvm.contrib.dnnl.conv2d", "runtime.DNNLJSONRuntimeCreate"}
+TOLERANCES = {np.float32: TOLERANCE, np.float64: 1e-13}
+TRANSPOSED = ((False, False), (False, True), (True, False), (True, True))
+
+
+def check_matmul(tvm: "Ffi | Packed", name: str, kind: type, batch: tuple[int, ...] = ()) -> None:
+    """Multiply matrices, each of them as it is and transposed; with alpha and beta as well."""
+    random = np.random.default_rng(2)
+    for first, second in TRANSPOSED:
+        a = random.standard_normal((*batch, *((96, 40) if first else (40, 96)))).astype(kind)
+        b = random.standard_normal((*batch, *((56, 96) if second else (96, 56)))).astype(kind)
+        result = random.standard_normal((*batch, 40, 56)).astype(kind)
+        left, right = (
+            (one.swapaxes(-1, -2) if turned else one).astype(np.float64)
+            for one, turned in ((a, first), (b, second))
+        )
+        wanted = left @ right
+        scaled = 0.5 * wanted + 2.0 * result
+        what = f"{name} of {np.dtype(kind)}, transposed {first} and {second}"
+        tvm.call(name, a, b, result, int(first), int(second), 0.5, 2.0)
+        close(result, scaled, f"{what}, with alpha and beta", TOLERANCES[kind])
+        tvm.call(name, a, b, result, int(first), int(second))
+        close(result, wanted, what, TOLERANCES[kind])
+
+
+def check_cblas(tvm: "Ffi | Packed") -> None:
+    """Use each function of BLAS that TVM has."""
+    for kind in TOLERANCES:
+        check_matmul(tvm, "tvm.contrib.cblas.matmul", kind)
+        check_matmul(tvm, "tvm.contrib.cblas.batch_matmul", kind, batch=(3,))
+        check_matmul(tvm, "tvm.contrib.cblas.batch_matmul_iterative", kind, batch=(3,))
+    print("BLAS: products of matrices, in float32 and float64, agree with numpy in float64")
+
+
+DNNL_CONVOLUTIONS = (
+    Convolution(DIRECT, 28, 3, padding=1),
+    Convolution(DIRECT, 28, 5, padding=2, stride=2, channels=(3, 8)),
+    Convolution(DIRECT, 15, 1, batch=2),
+    Convolution(DIRECT, 14, 3),
+)
+
+
+def check_dnnl_convolution(tvm: "Ffi | Packed", case: Convolution, *, last: bool) -> None:
+    """Convolve an image that is not square, channels before or behind height and width."""
+    random = np.random.default_rng(3)
+    into, out = case.channels
+    image = random.standard_normal((case.batch, into, case.size, case.size + 6)).astype(np.float32)
+    kernel = random.standard_normal((out, into, case.kernel, case.kernel)).astype(np.float32)
+    wanted = expected(image, kernel, np.zeros(out), case)
+    if last:
+        image, kernel, wanted = (
+            image.transpose(0, 2, 3, 1).copy(),
+            kernel.transpose(2, 3, 1, 0).copy(),
+            wanted.transpose(0, 2, 3, 1),
+        )
+    result = np.zeros(wanted.shape, np.float32)
+    groups, in_float, out_float = 1, 1, 1
+    where = (*[case.padding] * 4, case.stride, case.stride, groups, int(last), in_float, out_float)
+    tvm.call("tvm.contrib.dnnl.conv2d", image, kernel, result, *where)
+    close(result, wanted, f"oneDNN's {case}, channels last: {last}")
+
+
+def check_dnnl(tvm: "Ffi | Packed") -> None:
+    """Use each function of oneDNN that TVM has for single calls."""
+    check_matmul(tvm, "tvm.contrib.dnnl.matmul", np.float32)
+    for case in DNNL_CONVOLUTIONS:
+        check_dnnl_convolution(tvm, case, last=False)
+        check_dnnl_convolution(tvm, case, last=True)
+    count = 2 * len(DNNL_CONVOLUTIONS)
+    print(f"oneDNN: products of matrices and {count} convolutions agree with numpy in float64")
+
+
+@dataclass
+class Backend:
+    """A library that TVM may be built with: by which settings of which option, and what then is there."""
+
+    word: str  # is in the name of each of its functions, and in no other's
+    option: str
+    settings: tuple[str, ...]
+    functions: set[str]
+    check: Callable[["Ffi | Packed"], None]
+
+    def run(self, tvm: "Ffi | Packed", names: set[str], options: dict[str, str]) -> None:
+        """Check that its functions are right, or that there are none."""
+        found = sorted(name for name in names if self.word in name.lower())
+        if options.get(self.option, "OFF") not in self.settings:
+            assert not found, f"built without {self.option}, and there is {found}"
+            return
+        print("\n".join(found))
+        missing = self.functions - names
+        assert not missing, f"not registered: {sorted(missing)}"
+        self.check(tvm)
+
+
+BACKENDS = (
+    Backend("nnpack", "USE_NNPACK", ("ON",), NNPACK, check_nnpack),
+    Backend("cblas", "USE_BLAS", ("openblas", "atlas", "blas"), CBLAS, check_cblas),
+    Backend("dnnl", "USE_DNNL", ("ON", "JSON"), DNNL, check_dnnl),
+)
+
+
 def main() -> None:
     """Run the checks; an assertion that fails is the process's exit code."""
     place, options = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -322,12 +428,8 @@ def main() -> None:
     check_sort(tvm)
     check_random(tvm)
     print(f"{len(names)} functions; argsort and uniform agree with numpy")
-    nnpack = sorted(name for name in names if "nnpack" in name)
-    if options.get("USE_NNPACK", "OFF") == "ON":
-        print("\n".join(nnpack))
-        check_nnpack(tvm, names)
-    else:
-        assert not nnpack, f"built without NNPACK, and there is {nnpack}"
+    for backend in BACKENDS:
+        backend.run(tvm, names, options)
 
 
 if __name__ == "__main__":
