@@ -263,5 +263,5 @@ def _failure(
     kind = IntegrityError if wrong else FetchError
     return kind(
         "\n".join(lines),
-        hint="what was fetched is kept; a mirror or a git bundle that has the rest is named in RECIPES_MIRROR",
+        hint="what was fetched is kept; name a mirror or a git bundle that has the rest in RECIPES_MIRROR",
     )

@@ -167,7 +167,7 @@ def test_no_origin_of_the_kind(small: Small) -> None:
     assert ran.error == (
         "error: source `app` could not be fetched\n"
         "  it has no origin of the kind that `--origin` asks for\n\n"
-        "hint: what was fetched is kept; a mirror or a git bundle that has the rest is named in RECIPES_MIRROR\n"
+        "hint: what was fetched is kept; name a mirror or a git bundle that has the rest in RECIPES_MIRROR\n"
     )
     assert small.damage() == []
 
@@ -193,7 +193,7 @@ def test_no_origin_answers(small: Small) -> None:
     assert [line for line in lines if line.startswith(("error", "source", "hint"))][1:] == [
         "source `thing/3rdparty/part` could not be fetched",
         "source `thing/3rdparty/part/deep` could not be fetched",
-        "hint: what was fetched is kept; a mirror or a git bundle that has the rest is named in RECIPES_MIRROR",
+        "hint: what was fetched is kept; name a mirror or a git bundle that has the rest in RECIPES_MIRROR",
     ]
     assert small.damage() == []
     small.mirror()
