@@ -448,6 +448,8 @@ def main() -> None:
     except RecipesError as error:
         Report().error(error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os._exit(128 + signal.SIGPIPE)  # `recipes plan | head`: nobody reads on, and nothing is to be said
     except OSError as error:
         Report().error(_system_error(error))
         sys.exit(1)

@@ -58,7 +58,7 @@ class Sides:
     def variant(self, name: str) -> Side:
         """Give the lock of a variant as it is now. Raises UsageError, LockError."""
         place = self.project.root / self._path(name)
-        known = sorted(path.name.removesuffix(_LOCK) for path in place.parent.glob(f"*{_LOCK}"))
+        known = sorted(path.name.removesuffix(_LOCK) for path in self.project.root.glob(f"locks/*{_LOCK}"))
         if name not in known:
             hint = f"there is {', '.join(known)}; `--variant {name}` compares revisions of one"
             raise UsageError(
