@@ -46,7 +46,11 @@ def text(specs: Specs, lock: Lock | None) -> str:
     lines.append(f"toolchain  {specs.environment.toolchain}: {', '.join(specs.environment.pypi)}")
     lines.append(f"platforms  {', '.join(found['platforms'])}")
     for row in found["sources"]:
-        lines += ["", f"{row['name']}: {row['summary']} ({row['license']})", f"  ref      {row['ref'] or '-'}"]
+        lines += [
+            "",
+            f"{row['name']}: {row['summary']} ({row['license']})",
+            f"  ref      {row['ref'] or '-'}",
+        ]
         lines += [f"  origin   {one}" for one in row["origins"]]
         lines += [f"  option   {name}={value}" for name, value in row["options"].items()]
         lines += [
