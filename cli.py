@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
@@ -168,13 +168,15 @@ def lock(
     from recipes import locking
 
     run = _run(ctx)
-    if (at and (check or names)) or (output and not at):
+    if check and names:
+        raise UsageError("`--check` looks at whole locks, and takes no sources")
+    if (at is not None and (check or names)) or (output and at is None):
         raise UsageError("`--at` takes neither `--check` nor sources, and `--output` goes with `--at`")
     project = run.project()
     chosen = [variant] if variant else project.variants()
     if check:
         locking.check(project, chosen, run.report)
-    elif at:
+    elif at is not None:
         target = run.directory / output if output else None
         locking.lock_at(project, chosen, _date(at), target, run.fetcher())
     else:
@@ -289,18 +291,24 @@ def build(
     from recipes import storegc
 
     run = _run(ctx)
-    planned = run.plan(variant, target, platform, override or ())
-    if planned.unlocked:
-        run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
     store = run.store()
-    there = store.has(planned.target)
-    if not there:
-        again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
-        realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
-        realiser.realise(planned)
-    info = store.info(planned.target)
-    link = run.project().link(_result_name(planned, target), store.path(planned.target))
-    storegc.add_root(store, link)
+    with (
+        ExitStack() as held
+    ):  # gc keeps away from an override's source, and from the result until it is linked
+        if override:
+            held.enter_context(store.using())
+        planned = run.plan(variant, target, platform, override or ())
+        held.enter_context(store.using())
+        if planned.unlocked:
+            run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
+        there = store.has(planned.target)
+        if not there:
+            again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
+            realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
+            realiser.realise(planned)
+        info = store.info(planned.target)
+        link = run.project().link(_result_name(planned, target), store.path(planned.target))
+        storegc.add_root(store, link)
     if there:
         run.report.line("nothing to do: it is built")
     path = store.path(planned.target)

@@ -83,7 +83,7 @@ class Fetcher:
 
     def archive(self, origin: Archive) -> Path:
         """Bring an archive in, once; give where it is. Raises FetchError, IntegrityError."""
-        if origin.sha256 is not None and self.store.has_archive(origin.sha256):
+        if origin.sha256 is not None and self._kept(origin.sha256):
             return self.store.archive(origin.sha256)
         if isinstance(origin, DebianOrigin):
             return self._from_debian(origin)
@@ -97,6 +97,19 @@ class Fetcher:
         with self.report.task(f"downloading {origin.file}", "bytes") as task:
             download.download(url, place, sha256=sha256, size=size, settings=settings, tick=task)
         return place
+
+    def _kept(self, sha256: str) -> bool:
+        """Say whether the store has an archive, with its own bytes: it is read again before it is used."""
+        if not self.store.has_archive(sha256):
+            return False
+        actual = self.store.archive_hash(sha256)
+        if actual != sha256 and self.offline:
+            raise IntegrityError(
+                "an archive in the store has other bytes\n"
+                f"  expected  sha256:{sha256}\n  actual    sha256:{actual}",
+                hint="`recipes store check --remove`, then the same without `--offline`",
+            )
+        return actual == sha256  # a damaged one is downloaded anew, over it
 
     def _from_debian(self, origin: DebianOrigin) -> Path:
         if origin.version is None or origin.sha256 is None:

@@ -21,6 +21,7 @@ the directories are synced (syncing each of 20 000 files would take minutes); th
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -88,6 +89,11 @@ class Store:
     def has_archive(self, sha256: str) -> bool:
         """Say whether an archive is there. It is not read."""
         return self.archive(sha256).is_file()
+
+    def archive_hash(self, sha256: str) -> str:
+        """Hash an archive that is there again: the SHA-256 of its bytes, in hexadecimal digits."""
+        with self.archive(sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def has(self, name: str) -> bool:
         """Say whether an entry is there and whole, as far as two calls of stat tell."""

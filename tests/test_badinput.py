@@ -103,6 +103,7 @@ USAGE: list[tuple[list[str], str]] = [
         "error: no kind of spec `recip`, did you mean `recipe`?: one of environment, recipe\n",
     ),
     (["--quiet", "--verbose", "list"], "error: `--quiet` and `--verbose` exclude each other\n"),
+    (["lock", "--check", "app"], "error: `--check` looks at whole locks, and takes no sources\n"),
     (
         ["--project", "/", "list"],
         (
@@ -332,6 +333,20 @@ def test_a_branch_that_is_named_like_the_commit(small: Small, tmp_path: Path) ->
 
 
 # ---- archives of the registry
+
+
+def test_an_archive_in_the_store_with_other_bytes_is_not_used(small: Small, fetched: Path) -> None:
+    store, good = Store(small.store), Store(fetched)
+    store.directory.prepare()
+    locks = "".join(path.read_text() for path in (small.root / "locks").glob("small.requirements.txt"))
+    other = smallproject.wheel("cmake", "3.31.0", "cmake/data/bin/cmake", "not this")
+    for sha256 in re.findall(r"sha256:\s*([0-9a-f]{64})", locks):
+        store.archive(sha256).write_bytes(other)
+    small.run("fetch", "--variant", "small").ok()
+    names = sorted(path.stem for path in (fetched / "info").glob("*.json"))
+    assert names
+    assert [store.info(name).nar_hash for name in names] == [good.info(name).nar_hash for name in names]
+    assert small.damage() == []
 
 
 def pypi(small: Small, data: bytes, file: str = SDIST) -> Ran:
