@@ -5,6 +5,7 @@ Imports that cost time are made inside commands, so that `recipes --help` and co
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -82,21 +83,21 @@ def options(
     """Build Apache TVM the same way on every machine, with NNPACK or without."""
     if quiet and verbose:
         raise UsageError("`--quiet` and `--verbose` exclude each other")
-    ctx.obj = (Report(QUIET if quiet else VERBOSE if verbose else NORMAL), project, store)
+    report = Report(QUIET if quiet else VERBOSE if verbose else NORMAL)
+    ctx.obj = functools.partial(_begin, report, project, store)
 
 
-def _run(ctx: typer.Context) -> Run:
+def _begin(report: Report, project: Path | None, store: Path | None) -> Run:
     """Begin the work of a command: what that imports, `recipes COMMAND --help` does not wait for."""
     from recipes.run import Run
 
-    report, project, store = ctx.obj
     return Run(report, os.environ, Path.cwd(), project, store)
 
 
 @app.command("list")
 def list_variants(ctx: typer.Context, as_json: Json = False) -> None:
     """List the variants."""
-    run = _run(ctx)
+    run: Run = ctx.obj()
     project = run.project()
     found = {name: project.specs(name).environment for name in project.variants()}
     if as_json:
@@ -119,7 +120,7 @@ def show(
     """Show what a variant is made of."""
     from recipes import show
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     project = run.project()
     specs = project.specs(variant)
     locked = _lock_or_none(project, variant)
@@ -135,7 +136,7 @@ def schema(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="environ
     from recipes.located import json_schema, nearest
     from recipes.spec import SPECS
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     if kind not in SPECS:
         raise UsageError(f"no kind of spec `{kind}`{nearest(kind, SPECS)}: one of {', '.join(SPECS)}")
     run.report.result(json.dumps(json_schema(SPECS[kind]), indent=2))
@@ -167,7 +168,7 @@ def lock(
     """
     from recipes import locking
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     if check and names:
         raise UsageError("`--check` looks at whole locks, and takes no sources")
     if (at is not None and (check or names)) or (output and at is None):
@@ -213,7 +214,7 @@ def diff_locks(
     """
     from recipes import compare, diff
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     if as_json and as_markdown:
         raise UsageError("`--json` and `--markdown` exclude each other")
     sides = compare.Sides(run.project(), run.directory, run.environ)
@@ -241,7 +242,7 @@ def fetch(
     platform: PlatformName = None,
 ) -> None:
     """Bring every source and wheel of a build into the store, for a build without network."""
-    run = _run(ctx)
+    run: Run = ctx.obj()
     planned = run.plan(variant, target, platform)
     realiser = run.realiser(origin, offline=False)
     names = planned.fetched()
@@ -259,7 +260,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Print the derivations behind a target, in order, and which of them are there."""
-    run = _run(ctx)
+    run: Run = ctx.obj()
     planned = run.plan(variant, target, platform, override or ())
     store = run.store()
     there = {name: store.has(name) for name in planned.derivations}
@@ -290,7 +291,7 @@ def build(
     """Build a variant from its lock, check it, and link it as result-VARIANT."""
     from recipes import storegc
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     store = run.store()
     with (
         ExitStack() as held
@@ -336,7 +337,7 @@ def explain(
     """Say which known breakages a log shows, and what helps. Exit code 1 where it shows none."""
     from recipes import breakages, failures, logs
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     with _opened(logfile) as file:
         start = file.read(failures.CHUNK)
         if why := logs.refusal(start):
@@ -374,7 +375,7 @@ def store_path(
     ctx: typer.Context, variant: Variant, target: Target = None, platform: PlatformName = None
 ) -> None:
     """Print where a variant's build is, or would be."""
-    run = _run(ctx)
+    run: Run = ctx.obj()
     run.report.result(str(run.store().path(run.plan(variant, target, platform).target)))
 
 
@@ -388,7 +389,7 @@ def store_check(
     from recipes import storecheck
     from recipes.errors import IntegrityError
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     store = run.store()
     with run.report.task("checking the store", "paths") as task:
         problems = storecheck.check(store, task)
@@ -416,7 +417,7 @@ def store_gc(
     """Remove everything that no result-VARIANT link needs."""
     from recipes import storegc
 
-    run = _run(ctx)
+    run: Run = ctx.obj()
     removed = storegc.gc(run.store(), dry_run=dry_run)
     for one in removed:
         run.report.detail(f"{one.name}  {one.bytes / 1e6:.1f} MB")

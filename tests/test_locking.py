@@ -71,7 +71,7 @@ class Lab:
     def run(self, *argv: str) -> Ran:
         """Run a command, in this process."""
         command = COMMANDS[argv[0]]
-        return self._ran(argv, lambda run: command.main([*argv[1:]], standalone_mode=False, obj=run))
+        return self._ran(argv, lambda run: command.main([*argv[1:]], standalone_mode=False, obj=lambda: run))
 
     def lock(self) -> Ran:
         """Lock both sources by name, and so without the toolchain."""
