@@ -299,13 +299,13 @@ def build(
         if override:
             held.enter_context(store.using())
         planned = run.plan(variant, target, platform, override or ())
+        again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
+        realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
         held.enter_context(store.using())
         if planned.unlocked:
             run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
         there = store.has(planned.target)
         if not there:
-            again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
-            realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
             realiser.realise(planned)
         info = store.info(planned.target)
         link = run.project().link(_result_name(planned, target), store.path(planned.target))
