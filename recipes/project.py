@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ class Project:
         if link.exists() and not link.is_symlink():
             raise UsageError(f"{link} is in the way: it is no link", hint=f"`mv {link} {link}.old`")
         if not link.is_symlink() or link.readlink() != path:
-            aside = self.root / f".{name}.new"
+            aside = self.root / f".{name}.{os.getpid()}"  # its own: two builds of one thing end at once
             aside.unlink(missing_ok=True)
             aside.symlink_to(path)
             aside.replace(link)
