@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +163,13 @@ class Project:
         link = self.root / name
         if link.exists() and not link.is_symlink():
             raise UsageError(f"{link} is in the way: it is no link", hint=f"`mv {link} {link}.old`")
-        if not link.is_symlink() or link.readlink() != path:
-            aside = self.root / f".{name}.{os.getpid()}"  # its own: two builds of one thing end at once
-            aside.unlink(missing_ok=True)
-            aside.symlink_to(path)
-            aside.replace(link)
+        aside = self.root / f".{name}.new"
+        while not link.is_symlink() or link.readlink() != path:
+            # another build of the same, which ends at the same moment, makes and moves this one, too
+            with suppress(FileExistsError, FileNotFoundError):
+                aside.unlink(missing_ok=True)
+                aside.symlink_to(path)
+                aside.replace(link)
         return link
 
     def write(self, path: Path, text: str) -> bool:
