@@ -10,7 +10,7 @@ from recipes import files
 from recipes.errors import StoreError
 
 FORMAT = "1"
-PARTS = ("apt", "archives", "git", "info", "locks", "logs", "paths", "roots", "tmp")
+PARTS = ("apt", "archives", "cache", "git", "info", "locks", "logs", "paths", "provenance", "roots", "tmp")
 
 _HINT = "name another directory: `RECIPES_STORE=DIRECTORY recipes …`"
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}

@@ -1,0 +1,39 @@
+"""Options and arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recipes.errors import RecipesError
+
+
+def variants(incomplete: str) -> list[str]:
+    """Complete the name of a variant."""
+    from recipes import project
+
+    try:
+        found = project.find(Path.cwd())
+    except RecipesError:
+        return []
+    return [name for name in found.variants() if name.startswith(incomplete)]
+
+
+Variant = Annotated[
+    str, typer.Option("--variant", "-V", help="The environment to work on.", autocompletion=variants)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OriginKind = Annotated[
+    str | None, typer.Option("--origin", help="Use this kind of origin only.", metavar="KIND")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Use only what is in the store.")]
+PlatformName = Annotated[
+    str | None, typer.Option("--platform", help="Build for this platform.", metavar="PLATFORM")
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="Take a source at a REF or from a PATH instead.", metavar="SOURCE=REF"),
+]
+Target = Annotated[str | None, typer.Argument(help="A component; the variant's target without it.")]
