@@ -12,6 +12,7 @@ from typing import cast
 
 from recipes import breakages, locking, override, plan, project, settings
 from recipes.breakages import Pin
+from recipes.builder import Builder
 from recipes.debian import Debian
 from recipes.errors import SandboxError, UsageError
 from recipes.fetch import Fetcher
@@ -86,7 +87,8 @@ class Run:
         fetcher = self.fetcher(only, offline=offline)
         count = jobs or len(os.sched_getaffinity(0))
         table = self.project().breakages()
-        return Realiser(fetcher.store, fetcher, self.report, self.environ, count, table, keep_failed, again)
+        builder = Builder(fetcher.store, self.report, self.environ, count, table, keep_failed, again)
+        return Realiser(fetcher, builder)
 
     def plan(
         self, variant: str, target: str | None, platform: str | None, overrides: Sequence[str] = ()

@@ -21,7 +21,7 @@ PURE = {
         "logs",
     ),
 }
-STAGES = {"carriers", "compare", "fetch", "locking", "override", "realise", "resolve", "run"}
+STAGES = {"builder", "carriers", "compare", "fetch", "locking", "override", "realise", "resolve", "run"}
 IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}
 OWNERS = {"subprocess": {"process"}, "yaml": {"located", "lock"}, "rich": {"report"}, "fcntl": {"flock"}}
 AMBIENT = {  # what a caller passes in, and only the commands ask for
