@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from recipes import __version__
-from recipes.commands import builds, locks, specs, stores
+from recipes.commands import builds, evidence, exports, locks, specs, stores
 from recipes.errors import RecipesError, UsageError
 from recipes.report import NORMAL, QUIET, VERBOSE, Report
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from recipes.run import Run
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for group in (specs.app, locks.app, builds.app):
+for group in (specs.app, locks.app, builds.app, evidence.app):
     app.add_typer(group)
 app.add_typer(stores.app, name="store")
+app.add_typer(evidence.keys, name="key")
+app.add_typer(exports.app, name="export")
 
 
 def _version(wanted: bool) -> None:
@@ -34,12 +36,22 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _named(text: str) -> Path:
+    # `--store "$STORE"` with nothing in it would be this directory
+    if not text:
+        raise UsageError("`--store` names no directory")
+    return Path(text)
+
+
 @app.callback()
 def options(
     ctx: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every line of a build.")] = False,
-    store: Annotated[Path | None, typer.Option(help="The store, in place of RECIPES_STORE.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(parser=_named, metavar="PATH", help="The store, in place of RECIPES_STORE."),
+    ] = None,
     project: Annotated[Path | None, typer.Option(help="The checkout, in place of this directory.")] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)

@@ -1,7 +1,10 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import smallproject
+from smallproject import Small, Upstream
 
 # the same examples every time, however slow the machine is
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True, database=None)
@@ -12,3 +15,34 @@ hypothesis.settings.load_profile("project")
 def root() -> Path:
     """Give the repository's top directory."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
+    """Give what the small project is made from; nobody changes it."""
+    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
+
+
+@pytest.fixture
+def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
+    """Give a checkout of the small project, with an empty store."""
+    with smallproject.small(upstream, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def fetched(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store with all that the small project's builds fetch; skip where there is no sandbox."""
+    place = tmp_path_factory.mktemp("fetched")
+    if (why := smallproject.refusal(place)) is not None:
+        pytest.skip(why)
+    with smallproject.small(upstream, place) as made:
+        made.run("fetch", "--variant", "both").ok()
+        return made.store
+
+
+@pytest.fixture
+def warm(small: Small, fetched: Path) -> Small:
+    """Give a checkout of the small project whose builds have nothing to fetch."""
+    small.warm(fetched)
+    return small

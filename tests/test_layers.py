@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 PURE = {
+    *("evidence", "evidence.naming", "evidence.provenance", "evidence.parts", "evidence.cyclonedx"),
+    *("evidence.spdx", "evidence.trust", "evidence.chains", "evidence.changes"),
+    *("export.installscript", "export.prelude", "export.dockerfile"),
     *("errors", "dates", "tree", "hashes", "located", "origins", "spec", "requirements", "lock", "plan"),
     *(
         "cmake",
@@ -21,7 +24,22 @@ PURE = {
         "logs",
     ),
 }
-STAGES = {"builder", "carriers", "compare", "fetch", "locking", "override", "realise", "resolve", "run"}
+STAGES = {
+    "evidence.attest",
+    "evidence.inventory",
+    "evidence.record",
+    "builder",
+    "carriers",
+    "export.writing",
+    "compare",
+    "fetch",
+    "locking",
+    "override",
+    "realise",
+    "repair",
+    "resolve",
+    "run",
+}
 IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}
 OWNERS = {"subprocess": {"process"}, "yaml": {"located", "lock"}, "rich": {"report"}, "fcntl": {"flock"}}
 AMBIENT = {  # what a caller passes in, and only the commands ask for
