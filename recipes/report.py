@@ -77,6 +77,10 @@ class Report:
             sys.stderr.write(f"{_encodable(text, sys.stderr)}\n")
             sys.stderr.flush()
 
+    def aside(self) -> Report:
+        """Give a report for a part of the work, whose results are not the command's: they are lines."""
+        return _Aside(self.level)
+
     @contextmanager
     def task(self, text: str, unit: str = "") -> Iterator[Task]:
         """Show a piece of work for as long as it lasts; `unit` is `bytes` or what is counted."""
@@ -107,6 +111,11 @@ class Report:
                 if self._tasks == 0:
                     progress.stop()
                     self._progress = None
+
+
+class _Aside(Report):
+    def result(self, text: str) -> None:
+        self.line(text)
 
 
 def _progress() -> Progress:
