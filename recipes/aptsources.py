@@ -30,7 +30,7 @@ _FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 _ORIG = re.compile(r"\s*([0-9a-f]{64})\s+\d+\s+(\S+_\S+\.orig\.tar\.[a-z0-9]+)")
 _SUMMARY = re.compile("Some index files failed|Download Failed|Failed to fetch some archives")
 _SIGNATURE = re.compile("GPG error: .*")
-_PART = re.compile(r"(\D*)(\d*)")
+_PART = re.compile(r"([^0-9]*)([0-9]*)")
 
 Paragraph = dict[str, str]  # deb822(5): fields by name in lower case, further lines of one as they are
 
@@ -140,13 +140,19 @@ def order(version: str) -> tuple[object, ...]:
     upstream, _, revision = (rest if colon else version).rpartition("-")
     if not upstream:
         upstream, revision = revision, "0"
-    return (int(epoch) if colon and epoch.isdecimal() else 0, _order(upstream), _order(revision))
+    number = epoch if colon and re.fullmatch("[0-9]+", epoch) else ""
+    return (_value(number), _order(upstream), _order(revision))
 
 
 def _order(text: str) -> tuple[object, ...]:
     """Compare letters before all else but `~`, which comes before even the end; numbers by value."""
-    parts = [(word, int(number or 0)) for word, number in _PART.findall(text)]
-    return tuple((_letters(word), number) for word, number in parts)
+    return tuple((_letters(word), _value(number)) for word, number in _PART.findall(text))
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Give a key that sorts numbers by value, however long they are: `int` refuses 4301 digits."""
+    digits = digits.lstrip("0")
+    return len(digits), digits
 
 
 def _letters(word: str) -> tuple[int, ...]:

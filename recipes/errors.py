@@ -7,19 +7,36 @@ mismatch. `cli.main` is the one place that catches these and turns them into exi
 from __future__ import annotations
 
 
+def visible(text: str) -> str:
+    r"""Write as escapes (`\x1b`, `\u202e`) what a terminal obeys or does not show; lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else _escape(one) for one in text)
+
+
+def one_line(text: str) -> str:
+    r"""Write a name or a value as one line: as `visible`, with `\n` and `\t` for lines and tabs."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(one: str) -> str:
+    return one.encode("unicode_escape").decode()
+
+
 class RecipesError(Exception):
     """An expected failure.
 
     `message` may have several lines, without a full stop at the end; `hint`, where there is one,
-    says what to do next, best as a command in backticks.
+    says what to do next, best as a command in backticks. Both may quote what others wrote, so they
+    are made `visible`: no name in an archive or a server's answer reaches the terminal as a command.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = None if hint is None else visible(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"

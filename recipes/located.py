@@ -17,13 +17,15 @@ import pydantic
 import pydantic_core
 import yaml
 
-from recipes.errors import LockError, SpecError
+from recipes.errors import LockError, SpecError, one_line
 
 LARGEST = 1 << 20  # bytes; the longest lock of this project has 20 KiB
 DEEPEST = 40  # nested collections; a spec has seven
+MOST = 20  # errors of one file that are listed
 
 _NOTHING = ("", "~", "null")  # plain scalars that stand for no value; in quotes they are text
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE  # what YAML allows nowhere in a file
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}|\|{7})(?:[ \r].*)?$", re.MULTILINE)  # git's markers, around `=======`
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Place = tuple[str | int, ...]
@@ -56,22 +58,28 @@ def merge(base: Located, over: Located, levels: Mapping[str, int]) -> Located:
     `levels` names the keys whose mappings are merged key by key instead, and how many levels deep.
     Every place keeps the mark of the file that it came from; one that both have is `over`'s.
     """
-    marks = dict(base.marks)
+    replaced: set[Place] = set()
+    joined: set[Place] = set()
 
     def lay(under: Any, new: Any, place: Place, depth: int) -> Any:
         if depth and isinstance(under, dict) and isinstance(new, dict):
-            marks[place] = over.mark(place)
+            joined.add(place)
             laid = {
                 key: lay(under.get(key), value, (*place, key), levels.get(key, 0) if not place else depth - 1)
                 for key, value in new.items()
             }
             return {**under, **laid}
-        for mark in [mark for mark in marks if mark[: len(place)] == place]:
-            del marks[mark]
-        marks.update({mark: at for mark, at in over.marks.items() if mark[: len(place)] == place})
+        replaced.add(place)
         return new
 
-    return Located(over.file, lay(base.value, over.value, (), 1), marks)
+    def below(place: Place) -> bool:
+        return any(place[:length] in replaced for length in range(len(place) + 1))
+
+    value = lay(base.value, over.value, (), 1)
+    marks = {place: mark for place, mark in base.marks.items() if not below(place)}
+    marks.update({place: mark for place, mark in over.marks.items() if below(place)})
+    marks.update({place: over.mark(place) for place in joined})
+    return Located(over.file, value, marks)
 
 
 def read(text: bytes, file: str, error: type[SpecError | LockError]) -> Located:
@@ -81,7 +89,9 @@ def read(text: bytes, file: str, error: type[SpecError | LockError]) -> Located:
     """
     if len(text) > LARGEST:
         raise error(f"{file}: too large: {len(text)} bytes, and at most {LARGEST} are read")
-    document = _Document(_decoded(text, file, error), file, error)
+    decoded = _decoded(text, file, error)
+    _check_conflict(decoded, file, error)
+    document = _Document(decoded, file, error)
     try:
         return Located(file, document.read(), document.marks)
     except yaml.MarkedYAMLError as wrong:
@@ -89,6 +99,17 @@ def read(text: bytes, file: str, error: type[SpecError | LockError]) -> Located:
         raise error(f"{file}:{where}: not YAML: {wrong.problem or wrong.context}") from wrong
     except (ValueError, OverflowError) as wrong:  # PyYAML's own, for the escape "\\U00110000"
         raise error(f"{file}:{_at(document.last)}: not YAML: {wrong}") from wrong
+
+
+def conflict(text: str) -> tuple[int, str] | None:
+    """Give the first marker of a merge's conflict in a text, and its line, counted from 1; None for none."""
+    found = _CONFLICT.search(text)
+    return (text.count("\n", 0, found.start()) + 1, found[0].rstrip("\r")) if found else None
+
+
+def _check_conflict(text: str, file: str, error: type[SpecError | LockError]) -> None:
+    if (found := conflict(text)) is not None:
+        raise error(f"{file}:{found[0]}:1: a conflict of a merge is not resolved: `{one_line(found[1])}`")
 
 
 def _decoded(text: bytes, file: str, error: type[SpecError | LockError]) -> str:
@@ -135,7 +156,7 @@ class _Document:
 
     def refuse(self, what: str, place: Place = ()) -> NoReturn:
         name = f"{dotted(place)}: " if place else ""
-        raise self.error(f"{self.file}:{_at(self.last)}: {name}{what}")
+        raise self.error(one_line(f"{self.file}:{_at(self.last)}: {name}{what}"))
 
     def mark(self) -> Mark:
         return self.file, self.last.line + 1, self.last.column + 1
@@ -171,6 +192,8 @@ class _Document:
         if isinstance(event, yaml.CollectionStartEvent):
             self.refuse("a key is text", place)
         key = self.scalar(place, event)
+        if "\n" in key or "\t" in key:
+            self.refuse("a key is one line, without tabs", place)
         if key == "<<":
             self.refuse("merge keys are not supported", place)
         return key
@@ -194,7 +217,7 @@ def dotted(place: Place) -> str:
     text = ""
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return one_line(text)
 
 
 class Strict(pydantic.BaseModel):
@@ -218,23 +241,29 @@ def misplaced(message: str, *place: str | int) -> pydantic_core.PydanticCustomEr
 
 
 def check(located: Located, model: type[Model], error: type[SpecError | LockError]) -> Model:
-    """Make a model of what was read, or raise one error that lists everything wrong with it, in order."""
+    """Make a model of what was read, or raise one error that lists what is wrong with it, in order."""
     try:
         return model.model_validate(located.value)
     except pydantic.ValidationError as wrong:
-        lines = sorted(_sentence(located, one) for one in wrong.errors() if not _follows(one))
-        raise error("\n".join(text for _, text in lines)) from wrong
+        lines = [text for _, text in sorted(_sentence(located, one) for one in _own(wrong))]
+        more = [f"{located.file}: {len(lines) - MOST} more errors"] if len(lines) > MOST else []
+        raise error("\n".join([*lines[:MOST], *more])) from wrong
 
 
-def _follows(wrong: Mapping[str, Any]) -> bool:
+def _own(wrong: pydantic.ValidationError) -> list[Mapping[str, Any]]:
     # pydantic also says `too short` of a list whose only item is wrong
-    return bool(wrong["type"] == "too_short" and wrong["input"])
+    return [
+        one
+        for one in wrong.errors()
+        if one["type"] != "too_short" or len(one["input"]) < one["ctx"]["min_length"]
+    ]
 
 
 def _sentence(located: Located, wrong: Mapping[str, Any]) -> tuple[Mark, str]:
     place = (*_real_place(located.value, wrong["loc"]), *wrong.get("ctx", {}).get("below", ()))
     name = dotted(place)
-    return located.mark(place), f"{located.where(place)}: {f'{name}: ' if name else ''}{_words(wrong)}"
+    text = f"{located.where(place)}: {f'{name}: ' if name else ''}{_words(wrong)}"
+    return located.mark(place), one_line(text)
 
 
 def _real_place(value: Any, loc: Sequence[str | int]) -> Place:
@@ -259,7 +288,6 @@ _EXPECTED = {
     "tuple_type": "a list",
     "string_type": "text",
     "string_too_short": "text",
-    "too_short": "at least one",
     "float_type": "a number",
     "float_parsing": "a number",
     "int_parsing": "a whole number",
@@ -274,6 +302,9 @@ def _words(wrong: Mapping[str, Any]) -> str:
         known = re.findall("'([^']*)'", wrong["ctx"]["expected"])
         near = nearest(given, known) if isinstance(given, str) else ""
         return f"expected {' or '.join(f'`{one}`' for one in known)}, got {_shown(given)}{near}"
+    if kind == "too_short":
+        least = wrong["ctx"]["min_length"]
+        return f"expected at least {'one' if least == 1 else least}, got {len(given) or 'nothing'}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, got {_shown(given)}"
     message = str(wrong["msg"]).removeprefix("Value error, ")

@@ -16,7 +16,7 @@ import yaml
 
 from recipes import hashes, located
 from recipes.dates import Moment, written
-from recipes.errors import LockError
+from recipes.errors import LockError, one_line
 from recipes.located import Strict, misplaced
 from recipes.origins import GitOrigin, Origin, answers, below, missing
 from recipes.origins import Path as TreePath
@@ -136,7 +136,7 @@ def _checked(text: bytes, file: str) -> Lock:
 def _check_version(version: Any, found: located.Located) -> None:
     if version == str(VERSION):
         return
-    shown = f"version: {version}" if isinstance(version, str) else "no version"
+    shown = f"version: {one_line(version)}" if isinstance(version, str) else "no version"
     newer = isinstance(version, str) and version.isdecimal() and int(version[:9]) > VERSION
     raise LockError(
         f"{found.where(('version',))}: another format of lock\n"

@@ -13,6 +13,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from recipes.located import Strict, nearest
+from recipes.tree import LONGEST_NAME, LONGEST_PATH, fits
 
 KINDS = ("git", "pypi", "debian", "url")
 Kind: TypeAlias = Literal["git", "pypi", "debian", "url"]
@@ -46,6 +47,8 @@ def _sha256(text: str) -> str:
 def _inside(text: str) -> str:
     if text.startswith("/") or any(part in ("", ".", "..") for part in text.split("/")):
         raise ValueError("a path is relative, without `.`, `..` or a trailing `/`")
+    if not fits(text):
+        raise ValueError(f"a path has at most {LONGEST_PATH} bytes, a name in it {LONGEST_NAME}")
     return text
 
 

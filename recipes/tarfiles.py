@@ -10,8 +10,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import io
 import itertools
 import lzma
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +23,16 @@ from typing import BinaryIO, Protocol, TypeAlias
 from recipes import files, tree
 from recipes.errors import IntegrityError, ToolchainError
 from recipes.members import LONGEST_METADATA, Limits, Tally, clean, damage, is_top, refuse, too_short
+from recipes.xz import XzFile
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst")
 
 _PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_USED = ("path", "linkpath", "size")  # the records that are used; others are let go, however many there are
+_SPARSE = "GNU.sparse."
+_NUMBER = re.compile(r"[0-9]{1,20}")
 _LINKS = 100  # hard links that are read, each of them in a pass of its own
 
 Records: TypeAlias = dict[str, str]  # of an extended header
@@ -111,9 +117,7 @@ def _file(path: str, seen: _Seen, chunks: Iterator[bytes]) -> tree.Entry:
 
 
 def _is_sparse(info: tarfile.TarInfo) -> bool:
-    return info.type == tarfile.GNUTYPE_SPARSE or any(
-        key.startswith("GNU.sparse.") for key in info.pax_headers
-    )
+    return info.type == tarfile.GNUTYPE_SPARSE or _SPARSE in info.pax_headers
 
 
 def _kind(info: tarfile.TarInfo) -> str:
@@ -184,7 +188,7 @@ def _decompressed(raw: BinaryIO, name: str) -> tuple[_Readable, type[Exception]]
     if suffix in ("bz2", "tbz2"):
         return bz2.BZ2File(raw), EOFError
     if suffix in ("xz", "txz"):
-        return lzma.LZMAFile(raw), lzma.LZMAError
+        return io.BufferedReader(XzFile(raw), files.PIECE), lzma.LZMAError
     return _zstandard(raw, name) if suffix == "zst" else (raw, EOFError)
 
 
@@ -251,13 +255,21 @@ def _records(data: bytes, name: str) -> Records:
     with damage(name):
         while start < len(data):
             space = data.index(b" ", start, start + 20)
-            end = start + int(data[start:space])
+            end = start + _number(tree.to_text(data[start:space]))
             key, equals, value = data[space + 1 : end - 1].partition(b"=")
             if end <= space or not equals or data[end - 1 : end] != b"\n":
                 raise ValueError("an extended header has a record that is not of its length")
-            records[tree.to_text(key)] = tree.to_text(value)
+            word = tree.to_text(key)
+            if word in _USED or word.startswith(_SPARSE):
+                records[_SPARSE if word.startswith(_SPARSE) else word] = tree.to_text(value)
             start = end
     return records
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("a number in an extended header is none")
+    return int(text)
 
 
 def _apply(records: Records, info: tarfile.TarInfo, name: str) -> None:
@@ -266,5 +278,4 @@ def _apply(records: Records, info: tarfile.TarInfo, name: str) -> None:
     info.linkname = records.get("linkpath", info.linkname)
     if "size" in records:
         with damage(name):
-            info.size = int(records["size"])
-            _sized(info)
+            info.size = _number(records["size"])

@@ -104,6 +104,11 @@ def check_name(path: str, origin: str) -> None:
         )
 
 
+def fits(path: str) -> bool:
+    """Say whether a path keeps to LONGEST_PATH, LONGEST_NAME and DEEPEST."""
+    return _fits(path, path.split("/"))
+
+
 def _fits(path: str, parts: list[str]) -> bool:
     try:
         length = len(to_bytes(path))

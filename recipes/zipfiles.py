@@ -17,6 +17,9 @@ from recipes.members import LONGEST_METADATA, Limits, Tally, clean, damage, is_t
 
 SUFFIXES = (".zip", ".whl")
 
+# What zipfile unpacks a piece at a time; of bzip2 and LZMA it unpacks all that 4 KiB hold, which is gigabytes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADER = 30  # bytes before a member's name and data, APPNOTE 4.3.7
 _ENCRYPTED = 0x1  # general purpose bit 0, APPNOTE 4.4.4
 _UNIX = (3, 19)  # "version made by" of Unix and macOS: only their attributes hold a mode, APPNOTE 4.4.2
 
@@ -34,10 +37,21 @@ def entries(archive: Path, name: str, limits: Limits) -> Iterator[tree.Entry]:
         tally = Tally(name, limits)
         tally.add_members(len(infos))
         tally.add_bytes(sum(info.file_size for info in infos))
+        with damage(name):
+            _check_places(infos, opened.start_dir)
         for info in infos:
             entry = _entry(opened, info, name)
             if entry is not None:
                 yield entry
+
+
+def _check_places(infos: list[zipfile.ZipInfo], end: int) -> None:
+    """Refuse members that share bytes (Fifield, "A better zip bomb", 2019). Raises BadZipFile."""
+    found = sorted((info.header_offset, info.compress_size) for info in infos)
+    nexts = [start for start, _ in found[1:]]
+    for (start, size), following in zip(found, [*nexts, end], strict=False):  # no member, no next
+        if start + _HEADER + size > following:
+            raise zipfile.BadZipFile("members overlap")
 
 
 def _entry(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> tree.Entry | None:
@@ -51,6 +65,8 @@ def _entry(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> tree.En
         refuse(name, path, "encrypted")
     if directory:
         return None
+    if info.compress_type not in _METHODS:
+        refuse(name, path, f"compressed by method {info.compress_type}")
     if kind == stat.S_IFLNK:
         return _link(opened, info, path, name)
     if kind not in (0, stat.S_IFREG):

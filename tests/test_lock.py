@@ -146,7 +146,7 @@ EDITS = [
         "30:3: sources.tmv/3rdparty/dlpack: a submodule of what is not locked",
     ),
     ("  tvm:\n", "  fp16:\n", "16:3: sources.fp16: duplicate key `fp16`, first on line 4"),
-    ("  tvm:\n", "<<<<<<< HEAD\n  tvm:\n", "17:6: not YAML: could not find expected ':'"),
+    ("  tvm:\n", "<<<<<<< HEAD\n  tvm:\n", "16:1: a conflict of a merge is not resolved: `<<<<<<< HEAD`"),
     ("sources:", "sauces:", "3:1: sauces: unknown key `sauces`, did you mean `sources`?"),
 ]
 

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_what_is_no_variant_is_not_listed(project: Project, write: Write) -> Non
 def test_a_variant_that_does_not_exist(project: Project, asked: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:
         project.specs(asked)
-    assert caught.value.message == f"no variant `{asked}`{near}"
+    assert caught.value.message == f"no variant `{asked}`{near}".replace("\0", r"\x00")
     assert caught.value.hint == "`recipes list` names them all"
 
 
@@ -403,6 +404,12 @@ def test_the_link_to_a_result_is_made_kept_and_moved(project: Project) -> None:
     assert link.lstat().st_ino == inode
     project.link("result-small", other)
     assert link.readlink() == other
+
+
+def test_a_checkout_that_vanishes_has_no_link(project: Project) -> None:
+    shutil.rmtree(project.root)
+    with pytest.raises(FileNotFoundError):
+        project.link("result-small", Path("/nowhere"))
 
 
 def test_a_link_that_was_left_half_made_is_in_nobodys_way(project: Project) -> None:

@@ -1,0 +1,5 @@
+"""Fuzz the reader of toolchain locks: `python tests/fuzz/wheels.py -runs=N CORPUS`."""
+
+from start import start
+
+start("wheels")
