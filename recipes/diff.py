@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from recipes.conda.lockfile import CondaLock, CondaPackage
 from recipes.dates import written
 from recipes.history import Span, Step
 from recipes.lock import Lock, LockedSource
 from recipes.origins import GitOrigin
-from recipes.requirements import Requirements
+from recipes.requirements import Requirements, Wheel
 
 MOST = 50  # commits shown for one source, each way
 
+_Versioned: TypeAlias = Wheel | CondaPackage
 Move: TypeAlias = tuple[str, str, str]  # a repository, the old commit and the new one
 
 
@@ -129,14 +131,31 @@ def _origin(origin: Any) -> str:
 
 def wheels(old: Requirements, new: Requirements) -> tuple[WheelChanged, ...]:
     """Give the wheels that differ, those of one project together where they changed alike."""
-    before = {(one.project, one.platform): replace(one, via=()) for one in old.wheels}
-    after = {(one.project, one.platform): replace(one, via=()) for one in new.wheels}
+    before = {(one.project, _used_by(one)): replace(one, via=()) for one in old.wheels}
+    after = {(one.project, _used_by(one)): replace(one, via=()) for one in new.wheels}
+    return _alike(before, after)
+
+
+def conda(old: CondaLock | None, new: CondaLock | None) -> tuple[WheelChanged, ...]:
+    """Give the conda packages that differ, in the form of wheels."""
+    before = {(one.name, one.platform): one for one in (old.packages if old else ())}
+    after = {(one.name, one.platform): one for one in (new.packages if new else ())}
+    return _alike(before, after)
+
+
+def _alike(
+    before: Mapping[tuple[str, str], _Versioned], after: Mapping[tuple[str, str], _Versioned]
+) -> tuple[WheelChanged, ...]:
     alike: dict[tuple[str, str | None, str | None], list[str]] = {}
     for project, platform in _differing(before, after):
         had, has = before.get((project, platform)), after.get((project, platform))
         versions = had.version if had else None, has.version if has else None
         alike.setdefault((project, *versions), []).append(platform)
     return tuple(WheelChanged(*key, tuple(platforms)) for key, platforms in alike.items())
+
+
+def _used_by(wheel: Wheel) -> str:
+    return f"{wheel.platform} Python {wheel.python}" if wheel.python else wheel.platform
 
 
 def text(difference: Difference) -> str:

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-import textwrap
+import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 from recipes import compare, dates, diff, requirements, resolve
 from recipes import lock as locks
+from recipes.conda import locking as conda
+from recipes.conda.condalock import Locker
 from recipes.diff import Difference
 from recipes.errors import FetchError, LockError, RecipesError, UsageError
 from recipes.fetch import Fetcher
 from recipes.located import nearest
 from recipes.lock import Lock
+from recipes.lockfiles import before, refuse, write
 from recipes.project import Project
-from recipes.report import Report
-from recipes.requirements import Requirements
+from recipes.report import Report, Task
+from recipes.requirements import Requirements, Wheel
 from recipes.spec import Specs
 
-_T = TypeVar("_T")
 TOOLCHAIN = "toolchain"  # what stands for the toolchain where sources are named
+DEVELOPMENT = "development"  # what stands for the packages of development environments
+CONDA = "conda"  # what stands for the conda environment
 
 
-def lock(project: Project, variants: Sequence[str], names: Sequence[str], fetcher: Fetcher) -> None:
+def lock(
+    project: Project,
+    variants: Sequence[str],
+    names: Sequence[str],
+    fetcher: Fetcher,
+    locker: Locker | None = None,
+) -> None:
     """Lock variants: all of each, or only the sources that are named, in the variants that have them.
 
+    `locker` solves conda environments; without it they are left out.
     Whatever can be resolved is written; then the first failure is raised, if there was one.
     """
     failures: list[RecipesError] = []
     all_specs = _having(project, variants, names)
+    packages = functools.cache(  # most variants ask for the same
+        lambda asked, platform, python: fetcher.index.resolve(asked, platform, _ignore, python)
+    )
+    environments = conda.Environments(project, locker, fetcher.report) if locker else None
     with fetcher.store.using():
         for specs in all_specs:
             if not names or TOOLCHAIN in names:
                 failures += _toolchain(project, specs, fetcher)
-            if not names or set(names) - {TOOLCHAIN}:
+            if not names or DEVELOPMENT in names:
+                failures += _development(project, specs, fetcher, packages)
+            if not names or set(names) - {TOOLCHAIN, DEVELOPMENT, CONDA}:
                 failures += _sources(project, specs, frozenset(names) or None, fetcher)
+            if environments and (not names or CONDA in names):
+                failures += environments.lock(specs)
     if failures:
         told = list(dict.fromkeys(one.message for one in failures))
         raise FetchError(
@@ -65,19 +83,30 @@ def lock_at(
             day = dates.written(at).replace(":", "")  # which some file systems do not have in names
             place = output or path.with_name(f"{specs.variant}@{day}.lock.yaml")
             difference = _changes(old, new, fetcher) or f"no difference from the lock of `{specs.variant}`"
-            _write(project, place, locks.render(new), difference, fetcher.report)
+            write(project, place, locks.render(new), difference, fetcher.report)
 
 
 def _having(project: Project, variants: Sequence[str], names: Sequence[str]) -> list[Specs]:
     """Read the specs of the variants that have what is named. Raises UsageError for what none has."""
     found = [project.specs(variant) for variant in variants]
     for name in names:
-        known = sorted({TOOLCHAIN, *(source for specs in found for source in specs.environment.sources)})
+        known = sorted(
+            {
+                TOOLCHAIN,
+                DEVELOPMENT,
+                CONDA,
+                *(source for specs in found for source in specs.environment.sources),
+            }
+        )
         if name not in known:
             who = f"variant `{variants[0]}` has no" if len(variants) == 1 else "no variant has a"
             raise UsageError(f"{who} source `{name}`{nearest(name, known)}")
     wanted = {*names}
-    return [specs for specs in found if not names or wanted & {TOOLCHAIN, *specs.environment.sources}]
+    return [
+        specs
+        for specs in found
+        if not names or wanted & {TOOLCHAIN, DEVELOPMENT, CONDA, *specs.environment.sources}
+    ]
 
 
 def _sources(
@@ -86,13 +115,13 @@ def _sources(
     path, old = _old(project, specs.variant, fetcher.report)
     resolver = resolve.Resolver(fetcher, old, named if old else None)
     new = resolver.lock(list(specs.sources()))
-    _write(project, path, locks.render(new), _changes(old, new, fetcher), fetcher.report)
+    write(project, path, locks.render(new), _changes(old, new, fetcher), fetcher.report)
     return resolver.failures
 
 
 def _old(project: Project, variant: str, report: Report) -> tuple[Path, Lock | None]:
     path, _ = project.lock_files(variant)
-    return path, _before(path, lambda: project.lock(variant), report)
+    return path, before(path, lambda: project.lock(variant), report)
 
 
 def _changes(old: Lock | None, new: Lock, fetcher: Fetcher) -> str:
@@ -100,57 +129,74 @@ def _changes(old: Lock | None, new: Lock, fetcher: Fetcher) -> str:
 
 
 def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[RecipesError]:
-    _, path = project.lock_files(specs.variant)
-    old = _before(path, lambda: project.toolchain(specs.variant), fetcher.report)
+    def resolved(task: Task) -> Requirements:
+        return resolve.toolchain(specs.environment, lambda asked, on: fetcher.index.resolve(asked, on, task))
+
+    path, variant = project.lock_files(specs.variant)[1], specs.variant
+    old = before(path, lambda: project.toolchain(variant), fetcher.report)
+    with fetcher.report.task(f"resolving the toolchain of {variant}") as task:
+        return _wheels(project, path, old, lambda: resolved(task), fetcher.report)
+
+
+def _development(
+    project: Project, specs: Specs, fetcher: Fetcher, packages: Callable[..., tuple[Wheel, ...]]
+) -> Sequence[RecipesError]:
+    path, variant = project.development_file(specs.variant), specs.variant
+    if specs.environment.development is None and not path.is_file():
+        return []
+    old = before(path, lambda: project.development(variant), fetcher.report)
+    with fetcher.report.task(f"resolving the development packages of {variant}"):
+        resolved = functools.partial(resolve.development, specs.environment, packages)
+        return _wheels(project, path, old, resolved, fetcher.report)
+
+
+def _wheels(
+    project: Project,
+    path: Path,
+    old: Requirements | None,
+    resolved: Callable[[], Requirements],
+    report: Report,
+) -> Sequence[RecipesError]:
     try:
-        with fetcher.report.task(f"resolving the toolchain of {specs.variant}") as task:
-            new = resolve.toolchain(
-                specs.environment, lambda asked, on: fetcher.index.resolve(asked, on, task)
-            )
+        new = resolved()
     except FetchError as error:
         if old is None:
             raise
         return [error]
     difference = diff.text(Difference(wheels=diff.wheels(old or Requirements(), new)))
-    _write(project, path, requirements.render(new), difference, fetcher.report)
+    write(project, path, requirements.render(new), difference, report)
     return []
 
 
-def _before(path: Path, read: Callable[[], _T], report: Report) -> _T | None:
-    """Read the lock so far. One that cannot be read is made anew: that is what its own hint advises."""
-    try:
-        return read() if path.is_file() else None
-    except LockError as error:
-        report.warning(f"{error.message}\n  locked anew, as if it were not there")
-        return None
-
-
-def _write(project: Project, path: Path, text: str, difference: str, report: Report) -> None:
-    name = path.relative_to(project.root) if path.is_relative_to(project.root) else path
-    if project.write(path, text):
-        what = (
-            f":\n{textwrap.indent(difference, '  ')}"
-            if difference
-            else " is written anew, to the same effect"
-        )
-        report.result(f"{name}{what}")
-    else:
-        report.line(f"{name} is up to date")
+def _ignore(done: int, total: int | None = None) -> None:
+    """Show nothing: the task says what is under way."""
 
 
 def check(project: Project, variants: Sequence[str], report: Report) -> None:
     """Look, without a network, that locks answer their specs. Raises LockError with all that is wrong."""
     sentences = []
     for variant in variants:
-        specs = project.specs(variant)
-        try:
-            satisfied(specs, project.lock(variant), project.toolchain(variant))
-        except LockError as error:
-            sentences.append(error.message)
-        else:
+        wrong = _wrong(project, project.specs(variant))
+        sentences += wrong
+        if not wrong:
             report.line(f"the locks of `{variant}` answer its specs")
     if sentences:
         raise LockError("\n".join(sentences), hint="`recipes lock`, then read the difference")
+
+
+def _wrong(project: Project, specs: Specs) -> list[str]:
+    parts: tuple[Callable[[], object], ...] = (
+        lambda: satisfied(specs, project.lock(specs.variant), project.toolchain(specs.variant)),
+        lambda: developed(specs, project),
+        lambda: conda.answered(specs, project),
+    )
+    sentences = []
+    for part in parts:
+        try:
+            part()
+        except LockError as error:
+            sentences.append(error.message)
+    return sentences
 
 
 def satisfied(specs: Specs, lock: Lock, toolchain: Requirements) -> None:
@@ -158,10 +204,19 @@ def satisfied(specs: Specs, lock: Lock, toolchain: Requirements) -> None:
     environment = specs.environment
     found = locks.unsatisfied(lock, list(specs.sources()))
     found += requirements.unsatisfied(toolchain, environment.pypi, environment.platforms)
-    if found:
-        raise LockError(
-            "\n".join(
-                [f"the locks of `{specs.variant}` do not answer its specs", *(f"  {one}" for one in found)]
-            ),
-            hint=f"`recipes lock --variant {specs.variant}`, then read the difference",
-        )
+    refuse(specs.variant, found)
+
+
+def developed(specs: Specs, project: Project) -> Requirements:
+    """Give the locked packages of a variant's development environments; none where its spec asks for none.
+
+    Raises LockError, in sentences, where they do not answer the spec.
+    """
+    asked = specs.environment.development
+    if asked is None and not project.development_file(specs.variant).is_file():
+        return Requirements()
+    locked = project.development(specs.variant)
+    packages, pythons = (asked.packages, asked.python) if asked else ((), ())
+    found = requirements.unsatisfied(locked, packages, specs.environment.platforms, pythons)
+    refuse(specs.variant, [f"development: {one}" for one in found])
+    return locked

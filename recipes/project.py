@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from pathlib import Path
 
 from recipes import breakages, files, located, lock, requirements
 from recipes.breakages import Row
-from recipes.errors import LockError, SpecError, UsageError
+from recipes.conda import lockfile
+from recipes.conda.lockfile import CondaLock
+from recipes.errors import LockError, SpecError, UsageError, one_line
+from recipes.evidence import trust
 from recipes.giturls import is_commit_id
 from recipes.located import Located, Place
 from recipes.lock import Lock
@@ -18,7 +22,7 @@ from recipes.requirements import Requirements
 from recipes.spec import NAME, Environment, Recipe, Specs, adapted, asked, unfilled
 
 # `extends:` merges these key by key, that many levels deep: by source and field, by component and option
-_MERGED = {"sources": 2, "options": 2, "outputs": 2, "inputs": 1}
+_MERGED = {"sources": 2, "options": 2, "outputs": 2, "inputs": 1, "development": 1}
 _PROGRAMS = ("check", "script")  # the keys of a recipe that name a file beside it
 
 
@@ -58,7 +62,7 @@ class Project:
         if variant not in self.variants():
             near = located.nearest(variant, self.variants())
             raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
-        found = self._read(path, SpecError)
+        found = self._read(path)
         _check_name(found.file, variant)
         base = found.value.get("extends") if isinstance(found.value, dict) else None
         if not isinstance(base, str):
@@ -69,7 +73,7 @@ class Project:
             raise SpecError(f"{where}: extends: `{base}` extends itself: {chain}")
         if base not in self.variants():
             near = located.nearest(base, self.variants())
-            raise SpecError(f"{where}: extends: no environment `{base}`{near}")
+            raise SpecError(f"{where}: extends: no environment `{one_line(base)}`{near}")
         return located.merge(self._environment(base, (*extending, variant)), found, _MERGED)
 
     def _components(self) -> list[str]:
@@ -82,7 +86,7 @@ class Project:
         return f"{self._recipe_file(user).where(('inputs',))}: inputs"
 
     def _recipe_file(self, name: str) -> Located:
-        return self._read(self.root / "recipes/components" / name / "recipe.yaml", SpecError)
+        return self._read(self.root / "recipes/components" / name / "recipe.yaml")
 
     def _recipe(self, name: str) -> Recipe:
         found = self._recipe_file(name)
@@ -115,8 +119,8 @@ class Project:
             raise SpecError(f"{path.relative_to(self.root)}:{line}: not UTF-8") from wrong
         return text
 
-    def _read(self, path: Path, error: type[SpecError | LockError]) -> Located:
-        return located.read(path.read_bytes(), path.relative_to(self.root).as_posix(), error)
+    def _read(self, path: Path) -> Located:
+        return _spec(path.read_bytes(), path.relative_to(self.root).as_posix())
 
     def breakages(self) -> tuple[Row, ...]:
         """Read the table of known breakages; none where there is no table. Raises SpecError."""
@@ -125,10 +129,19 @@ class Project:
             return ()
         return breakages.parse(path.read_bytes(), path.relative_to(self.root).as_posix())
 
+    def trust(self) -> dict[str, str]:
+        """Read the list of trusted keys, by name; none where there is no list. Raises SpecError."""
+        path = self.root / trust.FILE
+        return trust.parse(path.read_bytes(), trust.FILE) if path.is_file() else {}
+
     def lock_files(self, variant: str) -> tuple[Path, Path]:
         """Give where a variant's source lock and toolchain lock are."""
         locks = self.root / "locks"
         return locks / f"{variant}.lock.yaml", locks / f"{variant}.requirements.txt"
+
+    def locks(self, variant: str) -> tuple[Path, ...]:
+        """Give where all locks of a variant are, or would be."""
+        return (*self.lock_files(variant), self.development_file(variant), self.conda_lock_file(variant))
 
     def lock(self, variant: str) -> Lock:
         """Read a variant's source lock. Raises LockError, also when there is none."""
@@ -137,7 +150,9 @@ class Project:
 
     def toolchain(self, variant: str) -> Requirements:
         """Read a variant's toolchain lock. Raises LockError, also when there is none."""
-        _, path = self.lock_files(variant)
+        return self._wheels(self.lock_files(variant)[1], variant)
+
+    def _wheels(self, path: Path, variant: str) -> Requirements:
         name = path.relative_to(self.root).as_posix()
         try:
             return requirements.parse(self._lock_bytes(path, variant).decode(), name)
@@ -146,6 +161,23 @@ class Project:
                 f"{name}: not UTF-8: byte {wrong.start}",
                 hint=f"see what changed: `git log -p {name}`; lock again: `recipes lock`",
             ) from wrong
+
+    def development_file(self, variant: str) -> Path:
+        """Give where the lock of a variant's development packages is."""
+        return self.root / "locks" / f"{variant}.development.txt"
+
+    def development(self, variant: str) -> Requirements:
+        """Read the lock of a variant's development packages. Raises LockError, also when there is none."""
+        return self._wheels(self.development_file(variant), variant)
+
+    def conda_lock_file(self, variant: str) -> Path:
+        """Give where the lock of a variant's conda environment is."""
+        return self.root / "locks" / f"{variant}.conda-lock.yml"
+
+    def conda_lock(self, variant: str) -> CondaLock:
+        """Read the lock of a variant's conda environment. Raises LockError, also when there is none."""
+        path = self.conda_lock_file(variant)
+        return lockfile.parse(self._lock_bytes(path, variant), path.relative_to(self.root).as_posix())
 
     def _lock_bytes(self, path: Path, variant: str) -> bytes:
         if not path.is_file():
@@ -170,6 +202,7 @@ class Project:
                 aside.unlink(missing_ok=True)
                 aside.symlink_to(path)
                 aside.replace(link)
+            self.root.stat()  # FileNotFoundError where the checkout itself is gone: no try would succeed
         return link
 
     def write(self, path: Path, text: str) -> bool:
@@ -179,6 +212,11 @@ class Project:
         path.parent.mkdir(exist_ok=True)
         files.write_atomic(path, text.encode())
         return True
+
+
+@functools.lru_cache(maxsize=256)  # every variant reads all recipes, and the bases of the one it extends
+def _spec(text: bytes, file: str) -> Located:
+    return located.read(text, file, SpecError)
 
 
 def find(start: Path) -> Project:
@@ -202,6 +240,9 @@ def _check_names(found: Located, environment: Environment, recipes: dict[str, Re
     named += [(("sources", name), name) for name in environment.sources]
     named += [(("options", name), name) for name in environment.options]
     named += [(("outputs", name), name) for name in environment.outputs]
+    if environment.development:
+        imports = enumerate(environment.development.imports)
+        named += [(("development", "imports", at), name) for at, name in imports]
     for name, more in environment.inputs.items():
         named += [(("inputs", name), name), *((("inputs", name, at), one) for at, one in enumerate(more))]
     _check_known(found, named, recipes)
@@ -230,7 +271,9 @@ def _check_known(found: Located, named: Iterable[tuple[Place, str]], known: Coll
     for place, name in named:
         if name not in known:
             near = located.nearest(name, known)
-            raise SpecError(f"{found.where(place)}: {located.dotted(place)}: no component `{name}`{near}")
+            raise SpecError(
+                f"{found.where(place)}: {located.dotted(place)}: no component `{one_line(name)}`{near}"
+            )
 
 
 def _check_closure(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:

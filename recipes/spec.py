@@ -15,6 +15,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 
+from recipes import requirements
+from recipes.conda.block import Conda
 from recipes.dates import Moment
 from recipes.located import Strict, misplaced, nearest
 from recipes.origins import GitOrigin, Origin
@@ -25,6 +27,7 @@ PLATFORMS = ("linux-64", "linux-aarch64")
 
 Platform: TypeAlias = Literal["linux-64", "linux-aarch64"]
 Modes: TypeAlias = Literal["git", "plain"]
+Python: TypeAlias = Literal["3.11", "3.12", "3.13"]
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _FILLED = re.compile(r"(?<!\$)\{([a-z0-9][a-z0-9._-]*)\}")  # `{fp16}`, and not CMake's `${variable}`
@@ -56,14 +59,7 @@ def _option_name(text: str) -> str:
 
 
 def _requirement(text: str) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - 20 ms
-
-    try:
-        asked = Requirement(text)
-    except InvalidRequirement as wrong:
-        raise ValueError(f"`{text}` is not a requirement such as `cmake>=3.26,<4`") from wrong
-    if asked.url or asked.marker or asked.extras:
-        raise ValueError(f"a toolchain requirement has a name and versions only: `{text}`")
+    requirements.requirement(text)
     return text
 
 
@@ -233,6 +229,17 @@ def unfilled(value: str, inputs: Sequence[str]) -> str | None:
     return None
 
 
+class Development(Strict):
+    """What a development environment has besides the toolchain, for each version of Python it may be of.
+
+    `packages` are Python packages; `imports` are components whose `python/` can be imported in it.
+    """
+
+    python: tuple[Python, ...] = pydantic.Field(min_length=1)
+    packages: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
+    imports: tuple[str, ...] = ()
+
+
 class Environment(Strict):
     """One variant of TVM: what is built, from which refs, with which toolchain, on which platforms."""
 
@@ -242,7 +249,7 @@ class Environment(Strict):
     summary: str
     extends: str | None = None
     target: str
-    toolchain: Literal["pypi"] = "pypi"
+    toolchain: Literal["pypi", "conda", "host"] = "pypi"
     platforms: tuple[Platform, ...] = pydantic.Field(min_length=1)
     sources: dict[str, SourceChange | None] = pydantic.Field(min_length=1)
     inputs: dict[str, tuple[str, ...]] = pydantic.Field(
@@ -253,6 +260,8 @@ class Environment(Strict):
         default_factory=dict, description="by component, outputs over its recipe's; an empty value drops one"
     )
     pypi: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
+    development: Development | None = None
+    conda: Conda | None = None
 
 
 SPECS: Mapping[str, type[Strict]] = {"environment": Environment, "recipe": Recipe}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,10 @@ app = typer.Typer()
 def lock(
     ctx: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources, or `toolchain`; all without.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...", help="Sources, `toolchain`, `development` or `conda`; all without."
+        ),
     ] = None,
     variant: Annotated[
         str | None,
@@ -36,6 +40,14 @@ def lock(
         str | None, typer.Option("--at", metavar="DATE", help="Lock branches as of a date, in another file.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="The file to write with `--at`.")] = None,
+    update: Annotated[
+        list[str] | None,
+        typer.Option("--update", metavar="PACKAGE", help="Move this conda package, and nothing else."),
+    ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option("--solver", metavar="PROGRAM", help="Solve with this conda, mamba or micromamba."),
+    ] = None,
 ) -> None:
     """Freeze everything that floats into locks/.
 
@@ -44,21 +56,27 @@ def lock(
     the variant's own locks stay as they are.
     """
     from recipes import locking
+    from recipes.conda import locking as conda
 
     run: Run = ctx.obj()
     if check and names:
         raise UsageError("`--check` looks at whole locks, and takes no sources")
     if (at is not None and (check or names)) or (output and at is None):
         raise UsageError("`--at` takes neither `--check` nor sources, and `--output` goes with `--at`")
+    if update and (names or check or at is not None):
+        raise UsageError("`--update` moves conda packages, and takes neither sources nor other modes")
     project = run.project()
     chosen = [variant] if variant else project.variants()
-    if check:
+    if update:
+        conda.Environments(project, run.locker(solver), run.report).move(chosen, update)
+    elif check:
         locking.check(project, chosen, run.report)
     elif at is not None:
         target = run.directory / output if output else None
         locking.lock_at(project, chosen, _date(at), target, run.fetcher())
     else:
-        locking.lock(project, chosen, names or [], run.fetcher())
+        locker = run.locker(solver) if not names or locking.CONDA in names else None
+        locking.lock(project, chosen, names or [], run.fetcher(), locker)
 
 
 def _date(text: str) -> datetime:
@@ -101,7 +119,9 @@ def diff_locks(
         )
     before = sides.find(old, variant)
     after = sides.find(new, variant) if new is not None else sides.variant(variant or "")
-    found = compare.difference(before, after, run.fetcher().git, run.report)
+    asks = diff.moves(before.lock, after.lock)  # only then repositories in the store are read, or made
+    with run.store().using() if asks else nullcontext():
+        found = compare.difference(before, after, run.fetcher().git, run.report)
     if as_json:
         run.report.result(json.dumps(diff.document(found), indent=2))
     elif found == diff.Difference():
