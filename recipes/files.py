@@ -6,7 +6,7 @@ are the bytes of `recipes.tree.to_bytes`, whatever the locale is.
 """
 
 # Names are bytes here, which pathlib does not take.
-# ruff: noqa: PTH101, PTH102, PTH115, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH104, PTH115, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from recipes import hashes, tree
-from recipes.errors import IntegrityError
+from recipes.errors import IntegrityError, one_line
 
 # Told how much is done and how much there is (None: not known), in bytes.
 Tick: TypeAlias = Callable[[int, int | None], None]
 
+# Shown each path of a tree and what lstat(2) says of it.
+See: TypeAlias = Callable[[bytes, os.stat_result], None]
+
 PIECE = 1 << 20  # bytes that are read at once
+_PATH_MAX = 4096  # bytes of a path that the kernel takes, with the NUL at its end
+_WIDEST = 300  # characters of a path that are shown
+_REACH = 100  # directories that `remove` goes down before it lifts what is below to the top
 
 _TIMES = (1_000_000_000, 1_000_000_000)  # nanoseconds: access and modification, one second after the epoch
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -156,31 +162,31 @@ def _write_new(path: bytes, chunks: Iterable[bytes], mode: int) -> int:
     return size
 
 
-def read_tree(root: Path) -> hashes.Node:
+def read_tree(root: Path, see: See = lambda _path, _info: None) -> hashes.Node:
     """Read a tree as NAR sees it: names, links, owners' executable bits; `root` may be a file or a link.
 
-    Files are read when their chunks are, a piece at a time, and as often as one likes. Raises IntegrityError
-    for a fifo, a socket or a device, for a tree deeper than `tree.DEEPEST`, and (when it is read) for a file
-    that changes meanwhile; OSError where something cannot be read.
+    Files are read when their chunks are, a piece at a time, and as often as one likes. `see` is shown each
+    path and what lstat(2) says of it. Raises IntegrityError for a fifo, a socket or a device, for a tree
+    deeper than `tree.DEEPEST`, and (when it is read) for a file that changes meanwhile; OSError where
+    something cannot be read.
     """
-    return _node(os.fsencode(root), 0)
+    return _node(os.fsencode(root), 0, see)
 
 
-def _node(path: bytes, depth: int) -> hashes.Node:
-    if depth > tree.DEEPEST:
-        raise IntegrityError(f"`{tree.to_text(path)}` is too deep: a tree has at most {tree.DEEPEST} levels")
-    info = _lstat(path)
+def _node(path: bytes, depth: int, see: See) -> hashes.Node:
+    info = _lstat(path, depth)
+    see(path, info)
     if stat.S_ISREG(info.st_mode):
         return hashes.File(info.st_size, FileChunks(path, info.st_size), bool(info.st_mode & stat.S_IXUSR))
     if stat.S_ISLNK(info.st_mode):
         return hashes.Link(tree.to_text(os.readlink(path)))
     names = os.listdir(path)
-    return hashes.Directory({tree.to_text(name): _node(path + b"/" + name, depth + 1) for name in names})
+    return hashes.Directory({tree.to_text(name): _node(path + b"/" + name, depth + 1, see) for name in names})
 
 
-def tree_hash(root: Path) -> tuple[str, int]:
+def tree_hash(root: Path, see: See = lambda _path, _info: None) -> tuple[str, int]:
     """Give a tree's NAR hash in SRI form and the length of its NAR in bytes; raises as `read_tree`."""
-    return hashes.nar_hash_and_size(read_tree(root))
+    return hashes.nar_hash_and_size(read_tree(root, see))
 
 
 class FileChunks:
@@ -197,39 +203,57 @@ class FileChunks:
         size = 0
         file = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            while chunk := os.read(file, PIECE):
+            while size <= self._size and (chunk := os.read(file, PIECE)):  # one that grows may never end
                 size += len(chunk)
                 yield chunk
         finally:
             os.close(file)
         if size != self._size:
             raise IntegrityError(
-                f"`{tree.to_text(self._path)}` changed while it was read\n"
-                f"  expected  {self._size} bytes\n  actual    {size} bytes"
+                f"`{_shown(self._path)}` changed while it was read\n"
+                f"  expected  {self._size} bytes\n  actual    {_least(size, self._size)} bytes"
             )
 
 
-def _lstat(path: bytes) -> os.stat_result:
+def _least(size: int, expected: int) -> str:
+    return f"more than {expected}" if size > expected else f"{size}"
+
+
+def _shown(path: bytes) -> str:
+    """Give a path as messages have it: one line, and the middle left out of a very long one."""
+    text = one_line(tree.to_text(path))
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST // 2]} … {text[-_WIDEST // 2 :]}"
+
+
+def _lstat(path: bytes, depth: int) -> os.stat_result:
+    if depth > tree.DEEPEST or len(path) >= _PATH_MAX:
+        raise IntegrityError(f"`{_shown(path)}` is too deep: a tree has at most {tree.DEEPEST} levels")
     info = os.lstat(path)
     if stat.S_IFMT(info.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
-        raise IntegrityError(f"`{tree.to_text(path)}` is neither a file, a directory nor a symbolic link")
+        raise IntegrityError(f"`{_shown(path)}` is neither a file, a directory nor a symbolic link")
     return info
 
 
-def _walk(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
-    """List a tree, parents before children; a directory is read after it was yielded. Follows no link."""
-    todo = [os.fsencode(root)]
+def _walk(root: Path, *, backwards: bool = False) -> Iterator[tuple[bytes, os.stat_result]]:
+    """List a tree, parents before children; a directory is read after it was yielded. Follows no link.
+
+    Names come in their order, or `backwards`.
+    Raises IntegrityError as `read_tree` does, but for what changes.
+    """
+    todo = [(os.fsencode(root), 0)]
     while todo:
-        path = todo.pop()
-        info = os.lstat(path)
+        path, depth = todo.pop()
+        info = _lstat(path, depth)
         yield path, info
         if stat.S_ISDIR(info.st_mode):
-            todo += [path + b"/" + name for name in os.listdir(path)]
+            names = sorted(os.listdir(path), reverse=not backwards)  # the last is taken first
+            todo += [(path + b"/" + name, depth + 1) for name in names]
 
 
 def remove(root: Path) -> None:
     """Remove a tree, a file or a link, even when directories in it are read-only; none there is fine.
 
+    It may be as deep as a build could make it: deeper than paths are long, or than Python recurses.
     Several may remove one tree at once: what another one has removed already is not missed.
     """
     while os.path.lexists(root):
@@ -243,10 +267,25 @@ def _remove(root: Path) -> None:
     if not stat.S_ISDIR(root.lstat().st_mode):
         root.unlink()
         return
-    for path, info in _walk(root):
-        if stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            os.chmod(path, stat.S_IRWXU)
+    _open_up(os.fsencode(root))
     shutil.rmtree(root)
+
+
+def _open_up(top: bytes) -> None:
+    """Make a tree's directories writable, and move what lies too deep to the top."""
+    todo = [(top, 0)]
+    while todo:
+        path, depth = todo.pop()
+        info = os.lstat(path)
+        if not stat.S_ISDIR(info.st_mode):
+            continue
+        if info.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(path, stat.S_IRWXU)
+        if depth > _REACH or len(path) > len(top) + tree.LONGEST_PATH:
+            lifted = b"%b/.lifted-%d" % (top, info.st_ino)  # the same for all that remove this tree
+            os.rename(path, lifted)
+            path, depth = lifted, 1
+        todo += [(path + b"/" + name, depth + 1) for name in os.listdir(path)]
 
 
 def make_read_only(root: Path) -> None:
@@ -257,15 +296,16 @@ def make_read_only(root: Path) -> None:
             os.chmod(path, 0o555 if executable else 0o444)
 
 
-def copy_tree(source: Path, dest: Path) -> None:
+def copy_tree(source: Path, dest: Path, *, backwards: bool = False) -> None:
     """Copy a tree, a file or a link, writable (0644, 0755) and with the times that `TreeWriter` sets.
 
+    Names are made in their order, or `backwards`: some file systems list a directory as it was filled.
     Makes the directories above `dest`, and merges into those that are there. Raises IntegrityError where a
-    file or a link would be overwritten or written through, and for a fifo, a socket or a device, before
-    anything is copied.
+    file or a link would be overwritten or written through, and for a fifo, a socket, a device or a tree that
+    is too deep, before anything is copied.
     """
     start, directories = len(os.fsencode(source)), []
-    found = [(path, _lstat(path)) for path, _ in _walk(source)]
+    found = list(_walk(source, backwards=backwards))
     dest.parent.mkdir(parents=True, exist_ok=True)
     for path, info in found:
         place = os.fsencode(dest) + path[start:]
@@ -287,8 +327,7 @@ def _copy_one(path: bytes, info: os.stat_result, place: bytes) -> None:
             _make_directory(place)
     except FileExistsError:
         raise IntegrityError(
-            f"`{tree.to_text(place)}` is there already and would be overwritten\n"
-            f"  source  {tree.to_text(path)}"
+            f"`{_shown(place)}` is there already and would be overwritten\n  source  {_shown(path)}"
         ) from None
 
 

@@ -5,6 +5,8 @@
     info/HASH-NAME.json  what is known of it (`Info`); an entry is valid when both are there
     archives/SHA256      downloaded archives, by the SHA-256 of their bytes in hexadecimal
     logs/HASH-NAME.log   the log of the newest build of an entry, whether it went well or not
+    provenance/          statements on entries, `HASH-NAME.json`, signed ones `HASH-NAME.dsse.json`
+    cache/               what compilers keep between builds
     git/                 repositories that sources are fetched through
     apt/                 indexes of Debian's archive
     roots/               symbolic links to the links that keep entries from `storegc.gc`
@@ -13,9 +15,8 @@
 
 A process may be killed anywhere: an entry's info is written after its path is in place and removed before
 it, so that what is half done is not valid, and is replaced by the next `add` or removed by the next gc.
-After a power cut the file system may have an info and lack bytes of its tree, because only the info and
-the directories are synced (syncing each of 20 000 files would take minutes); the NAR hash in the info lets
-`verify` and `storecheck.check` find such an entry.
+The same holds for a power cut: the whole file system is synced before the info is written, and the info
+and its directory after that (docs/adr/0007-crash-only-store.md has the figures).
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recipes import files, flock
+from recipes import durable, files, flock
 from recipes.errors import IntegrityError, StoreError
 from recipes.storedir import StoreDirectory
 
 # Nix's alphabet, and a length that leaves room for `.json` and the like in a file name of 255 bytes.
 _NAME = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._-]{1,190}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+STATEMENTS = (".json", ".dsse.json")  # how the names of provenance end
 _LABEL = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+._-]*")
 
 
@@ -105,22 +107,32 @@ class Store:
         """Read what is known of an entry. Raises StoreError when it is not there, or its info is damaged."""
         self.directory.check()
         try:
-            return Info.model_validate_json(self.info_path(name).read_bytes())
+            return _read(self.info_path(name).read_bytes())
         except FileNotFoundError:
             raise StoreError(f"store path `{name}` is not there\n  store  {self.root}") from None
-        except ValidationError as error:
-            what = "; ".join(
-                f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors()
-            )
+        except ValueError as error:
             where = self.info_path(name)
             raise StoreError(
-                f"the info of store path `{name}` is damaged\n  file   {where}\n  error  {what}",
-                hint="`recipes store check`",
+                f"the info of store path `{name}` is damaged\n  file   {where}\n  error  {_why(error)}",
+                hint="`recipes store repair`",
             ) from None
 
     def info_path(self, name: str) -> Path:
         """Say where the info of an entry is, or would be."""
         return self.root / "info" / f"{checked(name)}.json"
+
+    def provenance_path(self, name: str) -> Path:
+        """Say where the statement of what an entry was made from is, or would be."""
+        return self.root / "provenance" / f"{checked(name)}{STATEMENTS[0]}"
+
+    def signature_path(self, name: str) -> Path:
+        """Say where that statement is as it was signed, or would be."""
+        return self.root / "provenance" / f"{checked(name)}{STATEMENTS[1]}"
+
+    def attach(self, path: Path, data: bytes) -> None:
+        """Write what `provenance_path` or `signature_path` gave: the old bytes or the new, never a part."""
+        self.directory.prepare()
+        files.write_atomic(path, data)
 
     @contextmanager
     def lock(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -206,7 +218,9 @@ class Store:
             log=self.log_path(name).is_file(),
         )
         self._move(tree, self.path(name))
-        self._write(info)
+        durable.sync_file_system(self.root / "paths")
+        files.write_atomic(self.info_path(name), _written(info))
+        durable.sync_directory(self.root / "info")
         return info
 
     def _move(self, tree: Path, path: Path) -> None:
@@ -220,29 +234,32 @@ class Store:
             path.chmod(0o555)
         else:
             tree.rename(path)
-        _sync(path.parent)
-
-    def _write(self, info: Info) -> None:
-        text = json.dumps(info.model_dump(), indent=1, sort_keys=True)
-        files.write_atomic(self.info_path(info.name), f"{text}\n".encode())
-        _sync(self.root / "info")
 
     def forget(self, name: str) -> None:
-        """Remove an entry, whole or damaged; the caller holds `lock(name)`. None there is fine."""
+        """Remove an entry and its provenance, whole or damaged; the caller holds `lock(name)`.
+
+        None there is fine.
+        """
         files.remove(self.info_path(name))
-        _sync(self.root / "info")
+        durable.sync_directory(self.root / "info")
         files.remove(self.path(name))
+        for ending in STATEMENTS:
+            files.remove(self.root / "provenance" / f"{name}{ending}")
 
     def verify(self, name: str) -> None:
         """Hash an entry again. Raises IntegrityError when it is not what was added, StoreError as `info`."""
         info = self.info(name)
         actual, _ = files.tree_hash(self.path(name))
         if actual != info.nar_hash:
-            raise IntegrityError(
-                f"store path `{name}` is not what was added\n  expected  {info.nar_hash}\n"
-                f"  actual    {actual}\n  path      {self.path(name)}",
-                hint="`recipes store check`",
-            )
+            raise self.changed(name, info.nar_hash, actual)
+
+    def changed(self, name: str, expected: str, actual: str) -> IntegrityError:
+        """Give the error of an entry that has another NAR hash than the one it was added with."""
+        return IntegrityError(
+            f"store path `{name}` is not what was added\n  expected  {expected}\n"
+            f"  actual    {actual}\n  path      {self.path(name)}",
+            hint="`recipes store repair`",
+        )
 
 
 def is_name(text: str) -> bool:
@@ -264,9 +281,29 @@ def _compare(name: str, expected: str | None, actual: str) -> None:
         )
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class _Stored(Info):
+    checksum: str | None = None
+
+
+def _written(info: Info) -> bytes:
+    """Write an info: JSON with sorted keys, and the SHA-256 of the same without it, so that damage shows."""
+    fields = info.model_dump()
+    return _json({**fields, "checksum": hashlib.sha256(_json(fields)).hexdigest()})
+
+
+def _read(text: bytes) -> Info:
+    """Read what `_written` gave, to the byte. Raises ValueError for any other text."""
+    info = Info(**_Stored.model_validate_json(text).model_dump(exclude={"checksum"}))
+    if text not in (_written(info), _json(info.model_dump())):  # the second has none: infos of older stores
+        raise ValueError("its bytes do not have their checksum")
+    return info
+
+
+def _json(fields: Mapping[str, object]) -> bytes:
+    return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())

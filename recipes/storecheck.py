@@ -6,112 +6,198 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Literal
 
-from recipes import files
+from pydantic_core import from_json
+
+from recipes import files, flock, packs, storegc
 from recipes.errors import RecipesError
-from recipes.store import Store, is_name
+from recipes.store import STATEMENTS, Store, is_name
 from recipes.storedir import PARTS
+from recipes.storesize import listed, size
+
+Kind = Literal["entry", "mode", "provenance", "archive", "repository", "root", "directory"]
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with one thing in the store.
 
-    `name` is the entry's name, or what else it is as a path in the store (`archives/SHA256`, `paths`).
-    Entries that are wrong can be made again after `Store.forget`.
+    `name` is the entry's name, or what else it is as a path in the store (`archives/SHA256`, `paths`); for a
+    `root` that leads to nothing, the name of the entry that is not there. A `mode` is an entry that has its
+    hash and rights to write. `actual` is the NAR hash that a damaged entry has now, where it has one.
     """
 
     name: str
     what: str
+    kind: Kind = "entry"
+    actual: str | None = None
 
 
 def check(store: Store, tick: Callable[[int, int], None] = lambda _done, _all: None) -> list[Problem]:
-    """Hash every entry and archive again and look at all else that can be wrong, without any change.
+    """Hash every entry, archive and pack again, each once, and look at all else that can be wrong.
 
-    What killed processes leave is no problem: it is not valid and never used. Calls `tick` with how many
-    entries and archives are done and how many there are. Raises StoreError as `StoreDirectory.check`.
+    Nothing is changed. What killed processes leave is no problem: it is not valid and never used. Calls
+    `tick` with how many entries, archives and repositories are done and how many there are. Raises
+    StoreError as `StoreDirectory.check`.
     """
     store.directory.check()
-    names = _names(store.root / "info", ".json")
-    archives = [name for name in _listed(store.root / "archives") if _is_digest(name)]
-    problems = _directories(store)
-    for done, name in enumerate([*names, *archives]):
-        tick(done, len(names) + len(archives))
-        problems += _look(store, name) if is_name(name) else _archive(store, name)
-    tick(len(names) + len(archives), len(names) + len(archives))
-    return problems
+    jobs = _jobs(store)
+    found: dict[int, list[Problem]] = {}
+    tick(0, len(jobs))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        largest_first = sorted(range(len(jobs)), key=lambda at: -jobs[at].size)
+        running = {pool.submit(jobs[at].run): at for at in largest_first}
+        for done in as_completed(running):
+            found[running[done]] = done.result()
+            tick(len(found), len(jobs))
+    in_order = [problem for at in sorted(found) for problem in found[at]]
+    return [*_directories(store), *in_order, *_roots(store)]
+
+
+def check_entry(store: Store, name: str) -> list[Problem]:
+    """Check one entry and its provenance; if it seems wrong, again, as another process may be removing it."""
+    for _ in range(2):
+        problem = _what(store, name)
+        if problem is None or not store.info_path(name).exists():
+            return []
+    return [problem] if problem else []
 
 
 def remove(store: Store, problems: Iterable[Problem]) -> None:
-    """Take damaged entries and archives out, so that the next build brings them back."""
+    """Take damaged entries, archives and repositories out, so that the next build brings them back."""
     for one in problems:
-        if is_name(one.name):
+        if one.kind in ("entry", "mode", "provenance"):
             with store.lock(one.name):
                 store.forget(one.name)
-        elif one.name.startswith("archives/"):
-            files.remove(store.root / one.name)
+        elif one.kind == "archive":
+            with store.using(), flock.exclusive(store.root / f"{one.name}.lock"):
+                files.remove(store.root / one.name)
+        elif one.kind == "repository":
+            storegc.remove_repository(store, one.name)
 
 
-def _look(store: Store, name: str) -> list[Problem]:
-    """Check an entry; if it seems wrong, again, as it may be on its way out by another process."""
-    first = _what(store, name)
-    again = _what(store, name) if first and store.info_path(name).exists() else None
-    return [Problem(name, again)] if again and store.info_path(name).exists() else []
+@dataclass(frozen=True)
+class _Job:
+    size: int  # bytes to hash, about
+    run: Callable[[], list[Problem]]
 
 
-def _what(store: Store, name: str) -> str | None:
+def _jobs(store: Store) -> list[_Job]:
+    """List what is to be hashed."""
+    archives = [name for name in listed(store.root / "archives") if _is_digest(name)]
+    repositories = [name for name in listed(store.root / "git") if name.endswith(".git")]
+    return [
+        *(_Job(_nar_size(store, name), partial(check_entry, store, name)) for name in _names(store)),
+        *(_Job(size(store.archive(name)), partial(_archive, store, name)) for name in archives),
+        *(_Job(size(store.root / "git" / name), partial(_repository, store, name)) for name in repositories),
+    ]
+
+
+def _nar_size(store: Store, name: str) -> int:
+    try:
+        return store.info(name).nar_size
+    except (RecipesError, OSError):
+        return 0
+
+
+def _what(store: Store, name: str) -> Problem | None:
     try:
         return next(_faults(store, name), None)
     except RecipesError as error:
-        return error.message
+        return Problem(name, error.message)
     except OSError as error:
-        return f"cannot be read: {error.strerror}\n  path  {error.filename}"
+        return Problem(name, f"cannot be read: {error.strerror}\n  path  {error.filename}")
 
 
-def _faults(store: Store, name: str) -> Iterator[str]:
+def _faults(store: Store, name: str) -> Iterator[Problem]:
     info = store.info(name)
     if info.name != name:
-        yield f"its info is for another entry\n  expected  {name}\n  actual    {info.name}"
+        yield Problem(name, f"its info is for another entry\n  expected  {name}\n  actual    {info.name}")
     if not os.path.lexists(store.path(name)):
-        yield f"its path is missing\n  path  {store.path(name)}"
-    yield from _modes(store.path(name))
-    store.verify(name)
+        yield Problem(name, f"its path is missing\n  path  {store.path(name)}")
+    wrong = _Modes()
+    actual, length = files.tree_hash(store.path(name), wrong)
+    if actual != info.nar_hash:
+        yield Problem(name, store.changed(name, info.nar_hash, actual).message, actual=actual)
+    if length != info.nar_size:
+        yield Problem(name, f"its NAR has another size\n  expected  {info.nar_size}\n  actual    {length}")
+    if wrong.found is not None:
+        yield Problem(name, wrong.found, "mode")
     for reference in info.references:
         if not store.has(reference):
-            yield f"it needs an entry that is not there\n  reference  {reference}"
+            yield Problem(name, f"it needs an entry that is not there\n  reference  {reference}")
+    yield from _provenance(store, name)
 
 
-def _modes(root: Path) -> Iterator[str]:
-    """Find what is not as `files.make_read_only` leaves it."""
-    for path in walk(root):
-        info = path.lstat()
+class _Modes:
+    """Shown a tree's paths, finds the first that is not as `files.make_read_only` leaves it."""
+
+    def __init__(self) -> None:
+        self.found: str | None = None
+
+    def __call__(self, path: bytes, info: os.stat_result) -> None:
         mode = stat.S_IMODE(info.st_mode)
         wanted = (0o555,) if stat.S_ISDIR(info.st_mode) else (0o444, 0o555)
-        if mode not in wanted and not stat.S_ISLNK(info.st_mode):
+        if self.found is None and mode not in wanted and not stat.S_ISLNK(info.st_mode):
             expected = " or ".join(f"{one:04o}" for one in wanted)
-            yield f"a mode is wrong\n  expected  {expected}\n  actual    {mode:04o}\n  path      {path}"
+            where = os.fsdecode(path)
+            self.found = (
+                f"a mode is wrong\n  expected  {expected}\n  actual    {mode:04o}\n  path      {where}"
+            )
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """List a tree, itself first, following no link; what cannot be listed is left out."""
-    yield root
-    for directory, directories, names in os.walk(root):
-        yield from (Path(directory, name) for name in sorted([*directories, *names]))
+def _provenance(store: Store, name: str) -> Iterator[Problem]:
+    for ending in STATEMENTS:
+        path = store.root / "provenance" / f"{name}{ending}"
+        try:
+            from_json(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            yield Problem(name, f"its provenance is damaged\n  file   {path}\n  error  {error}", "provenance")
 
 
 def _archive(store: Store, sha256: str) -> list[Problem]:
+    name = f"archives/{sha256}"
     try:
         actual = store.archive_hash(sha256)
     except FileNotFoundError:
         return []  # its last user has just removed it
     except OSError as error:
-        return [Problem(f"archives/{sha256}", f"cannot be read: {error.strerror}")]
+        return [Problem(name, f"cannot be read: {error.strerror}", "archive")]
     if actual == sha256:
         return []
     what = f"its bytes have another SHA-256\n  expected  {sha256}\n  actual    {actual}"
-    return [Problem(f"archives/{sha256}", what)]
+    return [Problem(name, what, "archive")]
+
+
+def _repository(store: Store, name: str) -> list[Problem]:
+    try:
+        bad = next(packs.damaged(store.root / "git" / name), None)
+    except FileNotFoundError:
+        return []  # it is being taken out
+    except OSError as error:
+        return [
+            Problem(
+                f"git/{name}", f"cannot be read: {error.strerror}\n  path  {error.filename}", "repository"
+            )
+        ]
+    if bad is None:
+        return []
+    return [Problem(f"git/{name}", f"a pack does not have its own checksum\n  path  {bad}", "repository")]
+
+
+def _roots(store: Store) -> list[Problem]:
+    """Find result links that lead into the store, to what is no entry any more."""
+    return [
+        Problem(name, f"a link leads to it, and it is not there\n  link  {link}", "root")
+        for link, name in storegc.links(store)
+        if not store.has(name)
+    ]
 
 
 def _directories(store: Store) -> list[Problem]:
@@ -120,17 +206,13 @@ def _directories(store: Store) -> list[Problem]:
     for part in PARTS:
         path = store.root / part
         if path.is_dir() and path.stat().st_mode & stat.S_IWOTH:
-            found.append(Problem(part, f"any user may write to it\n  path  {path}"))
+            found.append(Problem(part, f"any user may write to it\n  path  {path}", "directory"))
     return found
 
 
-def _names(directory: Path, ending: str) -> list[str]:
-    names = [name.removesuffix(ending) for name in _listed(directory) if name.endswith(ending)]
+def _names(store: Store) -> list[str]:
+    names = [name.removesuffix(".json") for name in listed(store.root / "info") if name.endswith(".json")]
     return [name for name in names if is_name(name)]
-
-
-def _listed(directory: Path) -> list[str]:
-    return sorted(os.listdir(directory)) if directory.is_dir() else []  # noqa: PTH208 - names, not paths
 
 
 def _is_digest(name: str) -> bool:

@@ -14,6 +14,7 @@ PARTS = ("apt", "archives", "cache", "git", "info", "locks", "logs", "paths", "p
 
 _HINT = "name another directory: `RECIPES_STORE=DIRECTORY recipes …`"
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PLACE = {errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class StoreDirectory:
@@ -29,9 +30,10 @@ class StoreDirectory:
         if self._known:
             return
         try:
-            found = (self.root / "version").read_text("utf-8", "replace").strip()
-        except FileNotFoundError:
-            self._check_strange()
+            found = self._version()
+        except OSError as error:
+            raise self._unusable(error, "read") from None
+        if found is None:
             return
         if found != FORMAT:
             raise StoreError(
@@ -49,12 +51,25 @@ class StoreDirectory:
         try:
             self._make()
         except OSError as error:
-            if error.errno not in _READ_ONLY:
-                raise
-            raise StoreError(
-                f"the store cannot be written to\n  store  {self.root}\n  error  {error.strerror}", hint=_HINT
-            ) from None
+            raise self._unusable(error, "written to") from None
         self._ready = True
+
+    def _version(self) -> str | None:
+        try:
+            return (self.root / "version").read_text("utf-8", "replace").strip()
+        except FileNotFoundError:
+            self._check_strange()
+            return None
+
+    def _unusable(self, error: OSError, used: str) -> Exception:
+        """Give the error to raise for one of the system: its own where it says nothing of the directory."""
+        if error.errno in _NO_PLACE:
+            what = "the store cannot be there"
+        elif error.errno in _READ_ONLY:
+            what = f"the store cannot be {used}"
+        else:
+            return error
+        return StoreError(f"{what}\n  store  {self.root}\n  error  {error.strerror}", hint=_HINT)
 
     def _check_strange(self) -> None:
         """Refuse a directory with other things in it: gc would remove what lies in places of the store's."""

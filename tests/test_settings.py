@@ -42,6 +42,25 @@ def test_a_relative_store_lies_in_the_working_directory(
     assert settings.load({}, Path("b")).store == tmp_path / "b"
 
 
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({**HOME, "RECIPES_STORE": "~"}, "RECIPES_STORE: `~`: of home directories, only `~/` is known"),
+        (
+            {**HOME, "RECIPES_STORE": "~me/s"},
+            "RECIPES_STORE: `~me/s`: of home directories, only `~/` is known",
+        ),
+        ({"RECIPES_STORE": "~/s"}, "RECIPES_STORE: `~/s`: HOME is not set"),
+        ({"HOME": "", "RECIPES_STORE": "~/s"}, "RECIPES_STORE: `~/s`: HOME is not set"),
+    ],
+)
+def test_a_home_that_nobody_knows(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings.load(environ, None)
+    assert caught.value.message == message
+    assert settings.load(environ, Path("/s")).store == Path("/s")
+
+
 def test_no_place_for_the_store() -> None:
     with pytest.raises(UsageError) as caught:
         settings.load({"HOME": "", "XDG_CACHE_HOME": "relative"}, None)

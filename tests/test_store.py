@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_driver import NAME, OTHER, add, fill, listed
+from gitserver import Repo
+from store_driver import NAME, OTHER, add, fill, flip_bit, in_mount_namespace, listed
 
 import recipes
-from recipes import hashes, storecheck, storegc
+from recipes import hashes, storecheck, storegc, storesize
 from recipes.errors import IntegrityError, StoreError
 from recipes.store import Info, Store
 from recipes.storecheck import Problem
@@ -23,6 +25,7 @@ from recipes.storecheck import Problem
 HELLO = hashes.nar_hash(hashes.File(6, [b"hello\n"]))
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ABSENT = f"{'2' * 32}-three"
+THIRD = f"{'3' * 32}-four"
 HINT = "\n\nhint: name another directory: `RECIPES_STORE=DIRECTORY recipes …`"
 
 
@@ -48,19 +51,6 @@ def ended(action: str, root: Path, *before: str) -> str:
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     return out
-
-
-def in_mount_namespace(script: str, place: Path) -> list[str]:
-    """Give an argv that runs the argv after it where `script` has mounted something on `place`."""
-    argv = ["unshare", "--user", "--map-root-user", "--mount", "--"]
-    argv += ["/bin/sh", "-euc", f'{script}\nshift\nexec "$@"', "sh", str(place)]
-    try:
-        probe = subprocess.run([*argv, "true"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("util-linux's unshare is not installed")
-    if probe.returncode:
-        pytest.skip(f"nothing can be mounted here: {probe.stderr.strip()}")
-    return argv
 
 
 def writable(path: Path) -> Path:
@@ -101,7 +91,7 @@ def test_an_added_tree_is_there_and_read_only(store: Store) -> None:
     assert not store.info(OTHER).log
     modes = {
         str(one.relative_to(store.path(NAME))): one.lstat().st_mode
-        for one in storecheck.walk(store.path(NAME))
+        for one in storesize.walk(store.path(NAME))
     }
     assert {name: stat.S_IMODE(mode) for name, mode in modes.items() if not stat.S_ISLNK(mode)} == {
         ".": 0o555,
@@ -118,10 +108,13 @@ def test_an_info_is_written_in_one_canonical_form(store: Store) -> None:
     with store.lock(NAME), store.scratch(NAME) as place:
         (place / "file").write_text("hello\n")
         store.add(NAME, place / "file", kind="source", origin="file \udcff of x", expected=HELLO)
-    assert store.info_path(NAME).read_text() == (
+    info = store.info_path(NAME).read_text()
+    plain = (
         f'{{\n "kind": "source",\n "log": false,\n "name": "{NAME}",\n "nar_hash": "{HELLO}",\n'
         ' "nar_size": 120,\n "origin": "file ? of x",\n "references": []\n}\n'
     )
+    assert info == plain.replace("{", f'{{\n "checksum": "{hashlib.sha256(plain.encode()).hexdigest()}",', 1)
+    store.info_path(NAME).write_text(plain)  # as older versions wrote it
     assert store.info(NAME).origin == "file ? of x"
     assert store.path(NAME).read_text() == "hello\n"
 
@@ -263,7 +256,7 @@ def test_verify_tells_both_hashes(store: Store) -> None:
     lines = str(caught.value).splitlines()
     assert lines[:2] == [f"store path `{NAME}` is not what was added", f"  expected  {expected}"]
     assert lines[2].startswith("  actual    sha256-")
-    assert lines[3:] == [f"  path      {store.path(NAME)}", "", "hint: `recipes store check`"]
+    assert lines[3:] == [f"  path      {store.path(NAME)}", "", "hint: `recipes store repair`"]
     store.forget(NAME)
     assert not store.has(NAME)
     store.forget(NAME)
@@ -280,7 +273,9 @@ def flip(store: Store) -> None:
 
 def rename_info(store: Store) -> None:
     info = json.loads(store.info_path(NAME).read_text())
-    store.info_path(NAME).write_text(json.dumps(info | {"name": OTHER}))
+    del info["checksum"]
+    text = json.dumps(info | {"name": OTHER}, indent=1, sort_keys=True)
+    store.info_path(NAME).write_text(f"{text}\n")
 
 
 def lose_bin(store: Store) -> None:
@@ -371,6 +366,80 @@ def test_check_finds(store: Store, damage: Callable[[Store], object], name: str,
     assert storecheck.check(store) == ([problem] if name == "paths" else [])
 
 
+def test_check_finds_each_flipped_bit(store: Store) -> None:
+    add(store, NAME)
+    for path in (store.info_path(NAME), store.path(NAME) / "data", store.path(NAME) / "bin/tool"):
+        for at in range(path.stat().st_size):
+            flip_bit(path, at)
+            assert [one.name for one in storecheck.check_entry(store, NAME)] == [NAME], f"{path} {at}"
+            flip_bit(path, at)
+    assert storecheck.check(store) == []
+
+
+def test_check_finds_a_damaged_pack(store: Store, tmp_path: Path) -> None:
+    place = store.root / "git/one.git"
+    store.directory.prepare()
+    made = Repo(place)
+    made.ref("refs/heads/main", made.commit({b"a": b"1"}))
+    made.git("repack", "-a", "-d")
+    assert storecheck.check(store) == []
+    packs = sorted((place / "objects/pack").iterdir())
+    assert {".pack", ".idx"} <= {one.suffix for one in packs}
+    for path in packs:
+        flip_bit(path, path.stat().st_size // 2)
+        what = f"a pack does not have its own checksum\n  path  {path}"
+        assert storecheck.check(store) == [Problem("git/one.git", what, "repository")]
+        flip_bit(path, path.stat().st_size // 2)
+    flip_bit(path, 0)
+    storecheck.remove(store, storecheck.check(store))
+    assert not place.exists()
+    assert storecheck.check(store) == []
+
+
+def test_check_finds_damaged_provenance(store: Store) -> None:
+    add(store, NAME)
+    path = store.root / "provenance" / f"{NAME}.json"
+    path.write_text("{}\n")
+    (store.root / "provenance" / f"{ABSENT}.json").write_text("{")  # of no entry: gc's
+    assert storecheck.check(store) == []
+    path.write_text("{")
+    [problem] = storecheck.check(store)
+    assert (problem.name, problem.kind) == (NAME, "provenance")
+    assert problem.what.startswith(f"its provenance is damaged\n  file   {path}\n  error  EOF while")
+    with store.lock(NAME):
+        store.forget(NAME)
+    assert listed(store.root / "provenance") == [f"{ABSENT}.json"]
+
+
+def test_check_finds_a_result_that_leads_to_nothing(store: Store, tmp_path: Path) -> None:
+    add(store, NAME)
+    link = tmp_path / "result"
+    link.symlink_to(store.path(NAME))
+    storegc.add_root(store, link)
+    assert storecheck.check(store) == []
+    with store.lock(NAME):
+        store.forget(NAME)
+    what = f"a link leads to it, and it is not there\n  link  {link}"
+    assert storecheck.check(store) == [Problem(NAME, what, "root")]
+    storegc.remove_root(store, NAME)
+    assert link.is_symlink()
+    assert storecheck.check(store) == []
+    storegc.add_root(store, link)
+    link.unlink()  # a result that nobody wants any more is no damage
+    assert storecheck.check(store) == []
+
+
+def test_check_finds_a_wrong_size(store: Store) -> None:
+    add(store, NAME)
+    info = json.loads(store.info_path(NAME).read_text())
+    del info["checksum"]
+    store.info_path(NAME).write_text(json.dumps(info | {"nar_size": 1}, indent=1, sort_keys=True) + "\n")
+    size = store.info(NAME).nar_size
+    assert size == 1
+    [problem] = storecheck.check(store)
+    assert problem.what == f"its NAR has another size\n  expected  1\n  actual    {info['nar_size']}"
+
+
 def test_check_finds_a_special_file(store: Store) -> None:
     add(store, NAME)
     store.path(NAME).chmod(0o755)
@@ -408,9 +477,50 @@ def test_gc_keeps_what_roots_need(store: Store, tmp_path: Path) -> None:
     assert store.has(OTHER)
 
 
+def test_gc_keeps_the_last_builds(store: Store) -> None:
+    for age, name in enumerate((ABSENT, NAME, OTHER)):
+        add(store, name)
+        os.utime(store.info_path(name), (1000 + age, 1000 + age))
+    with store.lock(THIRD), store.scratch("source") as place:
+        (place / "file").touch()
+        store.add(THIRD, place / "file", kind="source")
+    assert storegc.last_builds(store, 2) == [OTHER, NAME]
+    (store.root / "info/.new-x").touch()
+    assert [one.name for one in storegc.gc(store, last=2)] == [f"paths/{THIRD}", f"paths/{ABSENT}"]
+    assert [one.name for one in storegc.gc(store, last=1)] == [f"paths/{NAME}"]
+    assert [one.name for one in storegc.gc(store, last=9)] == []
+
+
+def test_gc_keeps_the_cache_and_removes_provenance_with_its_entry(store: Store) -> None:
+    add(store, NAME)
+    for name in (f"{NAME}.json", f"{NAME}.dsse.json", f"{OTHER}.json"):
+        (store.root / "provenance" / name).write_text("{}\n")
+    (store.root / "cache/key").mkdir()
+    (store.root / "cache/key" / f"{'a' * 64}.tar").write_bytes(b"x")
+    assert [one.name for one in storegc.gc(store, [NAME])] == [f"provenance/{OTHER}.json"]
+    assert listed(store.root / "provenance") == [f"{NAME}.dsse.json", f"{NAME}.json"]
+    removed = storegc.gc(store, cache=True)
+    assert [one.name for one in removed] == [f"paths/{NAME}", "cache/key"]
+    assert [(one.name, one.count) for one in storegc.by_part(removed)] == [("paths", 1), ("cache", 1)]
+    assert (listed(store.root / "provenance"), listed(store.root / "cache")) == ([], [])
+
+
+def test_sizes_of_the_parts_and_entries(store: Store) -> None:
+    add(store, NAME, size=1_000_000)
+    add(store, OTHER)
+    sizes = storesize.entries(store)
+    assert [one.name for one in sizes] == [NAME, OTHER]
+    parts = storesize.parts(store)
+    assert (parts[0].name, parts[0].count) == ("paths", 2)
+    assert parts[0].bytes == sum(one.bytes for one in sizes)
+    assert {one.name: one.count for one in parts}["info"] == 2
+    (store.root / "roots/link").symlink_to(store.path(NAME))
+    assert storesize.size(store.root / "roots/link") <= 4096
+
+
 def test_gc_tells_sizes_on_the_disk(store: Store) -> None:
     add(store, NAME, size=1_000_000)
-    expected = sum(one.lstat().st_blocks * 512 for one in storecheck.walk(store.path(NAME)))
+    expected = sum(one.lstat().st_blocks * 512 for one in storesize.walk(store.path(NAME)))
     assert [(one.name, one.bytes) for one in storegc.gc(store)] == [(f"paths/{NAME}", expected)]
 
 
@@ -535,7 +645,10 @@ def test_of_processes_that_want_the_same_entry_one_makes_it(store: Store) -> Non
     assert storecheck.check(store) == []
 
 
-@pytest.mark.parametrize(("action", "steps"), [("kill_add", 50), ("kill_gc", 50)])
+@pytest.mark.parametrize(
+    ("action", "steps"),
+    [("kill_add", 60), ("kill_gc", 30), ("kill_lock", 7), ("kill_link", 12), ("kill_repair", 40)],
+)
 def test_a_kill_at_any_step_damages_nothing(tmp_path: Path, action: str, steps: int) -> None:
     assert int(ended(action, tmp_path)) > steps
 
@@ -553,10 +666,36 @@ def test_a_read_only_store_can_be_read(store: Store) -> None:
     assert out == f"True False []\n1\n{error}"
 
 
-def test_a_store_below_a_file_is_an_error_of_the_system(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("below", "error"),
+    [
+        ("file/store", "Not a directory"),
+        ("file", "Not a directory"),
+        ("loop", "Too many levels of symbolic links"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_store_that_can_be_no_directory_is_refused(tmp_path: Path, below: str, error: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError):
-        Store(tmp_path / "file/store").has(NAME)
+    (tmp_path / "loop").symlink_to("loop")
+    tries: list[Callable[[Store], object]] = [
+        lambda store: store.has(NAME),
+        lambda store: store.using().__enter__(),
+        storecheck.check,
+        storegc.gc,
+    ]
+    for one in tries:
+        with pytest.raises(StoreError) as caught:
+            one(Store(tmp_path / below))
+        expected = f"the store cannot be there\n  store  {tmp_path / below}\n  error  {error}{HINT}"
+        assert str(caught.value) == expected
+
+
+def test_a_store_behind_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(StoreError) as caught, Store(tmp_path / "link").using():
+        pass
+    assert caught.value.message.endswith("\n  error  File exists")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
