@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from recipes import __version__
-from recipes.commands import builds, evidence, exports, locks, specs, stores
+from recipes.commands import (
+    bisect,
+    builds,
+    doctor,
+    environments,
+    evidence,
+    exports,
+    locks,
+    refresh,
+    signatures,
+    specs,
+    stores,
+    verify,
+)
 from recipes.errors import RecipesError, UsageError
 from recipes.report import NORMAL, QUIET, VERBOSE, Report
 
@@ -23,10 +36,22 @@ if TYPE_CHECKING:
     from recipes.run import Run
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for group in (specs.app, locks.app, builds.app, evidence.app):
+for group in (
+    specs.app,
+    locks.app,
+    refresh.app,
+    builds.app,
+    bisect.app,
+    evidence.app,
+    signatures.app,
+    environments.shells,
+    verify.app,
+    doctor.app,
+):
     app.add_typer(group)
 app.add_typer(stores.app, name="store")
-app.add_typer(evidence.keys, name="key")
+app.add_typer(environments.app, name="env")
+app.add_typer(signatures.keys, name="key")
 app.add_typer(exports.app, name="export")
 
 

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import sys
+import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import cmake, failures, files, isolation, process, sandbox, toolchain
+from recipes import cmake, compilercache, crowd, failures, files, isolation, process, workplace
 from recipes.breakages import Row
+from recipes.compilercache import CompilerCache
+from recipes.crowd import Guard
 from recipes.errors import BuildError
 from recipes.failures import Failure
 from recipes.isolation import Isolation
 from recipes.plan import Build, Phase
 from recipes.report import Report, Task
-from recipes.sandbox import Bind, Sandbox
+from recipes.sandbox import Sandbox
 from recipes.store import Store
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One build under way: where, of what, how it is isolated, and what watches it."""
+
+    place: Path
+    build: Build
+    isolation: Isolation
+    log: Path
+    guard: Guard
+
+    def enter(self, box: Sandbox, argv: Sequence[str]) -> list[str]:
+        """Give the argv that runs one in a sandbox."""
+        return self.isolation.enter(box, argv, str(self.place / "root"))
 
 
 @dataclass
@@ -28,6 +45,8 @@ class Builder:
 
     `jobs` is how many compilers run at once. `table` is what is known to break builds. With `keep_failed`,
     the directory of a build that fails stays; `again` is the command that asks for that, where there is one.
+    With `cache`, compilers start with what they kept of earlier builds; the result is the same without.
+    `backwards` lays the sources out in the other order.
     """
 
     store: Store
@@ -37,88 +56,93 @@ class Builder:
     table: Sequence[Row] = ()
     keep_failed: bool = False
     again: str | None = None
+    cache: CompilerCache | None = None
+    backwards: bool = False
 
-    def build(self, place: Path, build: Build, chosen: Isolation, log: Path) -> Path:
+    def build(
+        self,
+        place: Path,
+        build: Build,
+        chosen: Isolation,
+        log: Path,
+        stop: threading.Event | None = None,
+    ) -> Path:
         """Build in `place`, an empty directory; give the result, which lies in it. It is not added.
 
-        The inputs are in the store. `log` is written anew. Raises BuildError.
+        The inputs are in the store. `log` is written anew. A build that is planned without a sandbox gets
+        none. Raises BuildError, and crowd.Cancelled when `stop` is set meanwhile.
         """
+        guard = Guard(crowd.LIMIT + crowd.EACH * self.jobs, stop or threading.Event())
+        job = _Job(place, build, isolation.NONE if build.sandbox == "none" else chosen, log, guard)
         box = self._prepare(place, build)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
+        self._warm(place, build, log)
         for phase in build.phases:
-            self._phase(place, build, phase, log, lambda argv: chosen.enter(box, argv, str(place / "root")))
+            self._phase(job, box, phase)
         roots = {below: place / below for below in ("src", "build")}
         roots |= {f"inputs/{one}": self.store.path(path) for one, path in build.inputs.items()}
         result = _collect(place / "result", roots, build, log)
-        self._check(result, build, log)
+        self._check(job)
+        if self.cache and compilercache.serves(build):
+            self.cache.keep(build, place / "cache", place / "cache.tar")
         return result
 
+    def _warm(self, place: Path, build: Build, log: Path) -> None:
+        """Give the compilers what they kept of earlier builds, and write that archive's name to the log."""
+        if self.cache and compilercache.serves(build):
+            used = self.cache.restore(build, place / "cache")
+            log.write_text(compilercache.says(used))
+
     def _prepare(self, place: Path, build: Build) -> Sandbox:
-        for made in ("src", "build", "cache", "root", "toolchain/bin", "etc", "recipe"):
-            (place / made).mkdir(parents=True)
-        for below, source in sorted(build.sources.items()):
-            (place / "src" / below).mkdir(parents=True, exist_ok=True)
-            files.copy_tree(self.store.path(source), place / "src" / below)
-        for program, text in build.programs.items():
-            written = place / "toolchain/bin" / program
-            written.write_text(text)
-            written.chmod(0o755)
-        texts = {f"etc/{file}": text for file, text in sandbox.ETC.items()}
-        texts |= {f"recipe/{file}": text for file, text in build.files.items()}
-        for file, text in texts.items():
-            (place / file).write_text(text)
-        return Sandbox(binds=self._binds(place, build), cwd=cmake.BUILD, env=tuple(sorted(build.env.items())))
+        shown = self.cache.shown(build) if self.cache and compilercache.serves(build) else build
+        if self.cache and self.cache.ccache:
+            self.store.verify(self.cache.ccache)
+        box = workplace.prepare(place, shown, shown.programs, self.store, self.env)
+        workplace.sources(place, build, self.store, backwards=self.backwards)
+        return box
 
-    def _binds(self, place: Path, build: Build) -> tuple[Bind, ...]:
-        writable = {cmake.SOURCE: "src", cmake.BUILD: "build", toolchain.CACHE: "cache"}
-        tools = {f"{toolchain.ROOT}/{one}": self.store.path(path) for one, path in build.tools.items()}
-        return (
-            *self._host(build),
-            *(Bind(str(place / below), target, writable=True) for target, below in writable.items()),
-            *(Bind(str(path), target) for target, path in tools.items()),
-            Bind(str(place / "toolchain/bin"), f"{toolchain.ROOT}/bin"),
-            Bind(str(place / "etc"), "/etc"),
-            Bind(str(place / "recipe"), "/recipe"),
-            *(Bind(str(self.store.path(path)), f"/inputs/{one}") for one, path in build.inputs.items()),
-        )
-
-    def _host(self, build: Build) -> tuple[Bind, ...]:
-        """Give what of the host the build's programs need to run."""
-        if "cmake" not in build.tools:
-            return isolation.python(self.env)
-        inside = toolchain.CMAKE.removeprefix(f"{toolchain.ROOT}/cmake/")
-        return isolation.runtime([str(self.store.path(build.tools["cmake"]) / inside)], self.env)
-
-    def _phase(
-        self, place: Path, build: Build, phase: Phase, log: Path, enter: Callable[[list[str]], list[str]]
-    ) -> None:
+    def _phase(self, job: _Job, box: Sandbox, phase: Phase) -> None:
         argv = [word.replace(cmake.JOBS, str(self.jobs)) for word in phase.argv]
-        text = f"{build.component}: {phase.name}"
-        with log.open("ab") as out, self.report.task(text, "steps") as task:
-            out.write(f"### {phase.name}: {json.dumps(phase.argv)}\n".encode())
-            out.flush()
+        with self.report.task(f"{job.build.component}: {phase.name}", "steps") as task:
             line = _Line(task, phase.says)
-            code = process.stream(enter(argv), env=self.env, cwd=place, log=out, line=line)
-        failure = self._failure(place, build, phase.name, log)
+            code = self._run(job, f"{phase.name}: {json.dumps(phase.argv)}", job.enter(box, argv), line)
+        failure = self._failure(job, phase.name)
         if code or (phase.says and not line.said):
-            self._leave(place, failure, enter([]), argv)
+            self._leave(job, failure, box, argv)
         if code:
             raise failure.exited(code)
         if phase.says and not line.said:
             raise failure.unsaid(phase.says)
 
-    def _failure(self, place: Path, build: Build, phase: str, log: Path) -> Failure:
+    def _run(self, job: _Job, title: str, argv: Sequence[str], line: Callable[[str], None]) -> int:
+        """Run to the end; a build with too many processes says so itself, and fails."""
+        with job.log.open("ab") as out:
+            out.write(f"### {title}\n".encode())
+            out.flush()
+            try:
+                return process.stream(argv, env=self.env, cwd=job.place, log=out, line=line, watch=job.guard)
+            except crowd.Crowded as many:
+                out.write(f"error: {many}\n".encode())
+                return 128 + signal.SIGKILL
+            finally:
+                crowd.settle(argv)
+
+    def _failure(self, job: _Job, phase: str) -> Failure:
         again = failures.keep_hint(self.again) if self.again else None
-        hint = failures.replay_hint(place) if self.keep_failed else again
-        return Failure(build, phase, log, self.table, hint)
+        hint = failures.replay_hint(job.place) if self.keep_failed else again
+        return Failure(job.build, phase, job.log, self.table, hint)
 
-    def _leave(self, place: Path, failure: Failure, enter: Sequence[str], argv: Sequence[str]) -> None:
+    def _leave(self, job: _Job, failure: Failure, box: Sandbox, argv: Sequence[str]) -> None:
+        if self.cache and compilercache.serves(failure.build):
+            self.report.line("compilers used a cache; `recipes build --no-cache` builds without")
         if self.keep_failed:
-            failures.write_replay(place, failure, enter, argv)
+            enter = job.enter(box, [])
+            failures.write_replay(job.place, failure, enter, job.enter(box, argv)[len(enter) :])
 
-    def _check(self, result: Path, build: Build, log: Path) -> None:
-        """Use what was built, in a process of its own; what cannot be used is not added."""
+    def _check(self, job: _Job) -> None:
+        """Use what was built, in a sandbox of its own; what cannot be used is not added."""
+        build = job.build
         if build.check is None:
             return
         if build.platform != build.system:
@@ -126,17 +150,12 @@ class Builder:
                 f"{build.component}: not checked: it is for {build.platform}, this is {build.system}"
             )
             return
-        script = result.parent / "check.py"
-        script.write_text(build.check)
-        argv = [sys.executable, "-I", "-B", str(script), str(result), json.dumps(dict(build.options))]
-        with self.report.task(f"{build.component}: check") as task, log.open("ab") as out:
-            out.write(b"### check\n")
-            out.flush()
-            env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(result.parent)}
-            code = process.stream(argv, env=env, cwd=result.parent, log=out, line=task.note)
+        box, argv = workplace.checking(job.place, build)
+        with self.report.task(f"{build.component}: check") as task:
+            code = self._run(job, "check", job.enter(box, argv), task.note)
         if code:
-            failure = self._failure(result.parent, build, "check", log)
-            self._leave(result.parent, failure, failures.environment(env), argv)
+            failure = self._failure(job, "check")
+            self._leave(job, failure, box, argv)
             raise failure.exited(code)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import diff, githistory, requirements
 from recipes import lock as locks
+from recipes.conda import lockfile
+from recipes.conda.lockfile import CondaLock
 from recipes.diff import Difference, Move
 from recipes.errors import LockError, RecipesError, UsageError
 from recipes.fetch import PARALLEL
@@ -20,16 +22,18 @@ from recipes.project import Project
 from recipes.report import Report
 from recipes.requirements import Requirements
 
-_LOCK, _WHEELS = ".lock.yaml", ".requirements.txt"  # as `Project.lock_files` names them
+# as `Project.lock_files` and `Project.conda_lock_file` name them
+_LOCK, _WHEELS, _CONDA = ".lock.yaml", ".requirements.txt", ".conda-lock.yml"
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two that are compared: its sources, and its toolchain where that is locked beside them."""
+    """One of two that are compared: its sources, and what else is locked beside them."""
 
     name: str
     lock: Lock
     toolchain: Requirements | None
+    conda: CondaLock | None = None
 
 
 @dataclass(frozen=True)
@@ -70,27 +74,33 @@ class Sides:
         return f"locks/{variant}{_LOCK}"
 
     def _file(self, name: str, place: Path) -> Side:
-        beside = place.with_name(place.name.removesuffix(_LOCK) + _WHEELS)
-        wheels = beside.read_bytes() if beside.is_file() else None
-        return _side(name, place.read_bytes(), wheels)
+        def beside(ending: str) -> bytes | None:
+            path = place.with_name(place.name.removesuffix(_LOCK) + ending)
+            return path.read_bytes() if path.is_file() else None
+
+        return _side(name, place.read_bytes(), beside)
 
     def _revision(self, revision: str, path: str) -> Side:
-        root = self.project.root
-        text = githistory.show(root, revision, path, self.env)
-        try:
-            wheels = githistory.show(root, revision, path.removesuffix(_LOCK) + _WHEELS, self.env)
-        except UsageError:
-            return _side(f"{revision}:{path}", text, None)
-        return _side(f"{revision}:{path}", text, wheels)
+        def beside(ending: str) -> bytes | None:
+            try:
+                return self._show(revision, path.removesuffix(_LOCK) + ending)
+            except UsageError:
+                return None
+
+        return _side(f"{revision}:{path}", self._show(revision, path), beside)
+
+    def _show(self, revision: str, path: str) -> bytes:
+        return githistory.show(self.project.root, revision, path, self.env)
 
 
-def _side(name: str, text: bytes, wheels: bytes | None) -> Side:
-    lock = locks.parse(text, name)
+def _side(name: str, text: bytes, beside: Callable[[str], bytes | None]) -> Side:
+    lock, wheels, conda = locks.parse(text, name), beside(_WHEELS), beside(_CONDA)
     try:
         toolchain = None if wheels is None else requirements.parse(wheels.decode(), f"the wheels of {name}")
     except UnicodeDecodeError as wrong:
         raise LockError(f"the wheels of {name}: not UTF-8: byte {wrong.start}") from wrong
-    return Side(name, lock, toolchain)
+    environment = None if conda is None else lockfile.parse(conda, f"the conda lock of {name}")
+    return Side(name, lock, toolchain, environment)
 
 
 def difference(old: Side, new: Side, git: Git, report: Report) -> Difference:
@@ -101,6 +111,8 @@ def difference(old: Side, new: Side, git: Git, report: Report) -> Difference:
     elif old.toolchain is not None or new.toolchain is not None:
         lacking = old.name if old.toolchain is None else new.name
         report.line(f"`{lacking}` has no toolchain beside it: packages are not compared")
+    if old.conda is not None and new.conda is not None:
+        wheels += diff.conda(old.conda, new.conda)
     return Difference(sources(old.lock, new.lock, git, report), wheels)
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import shlex
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,27 @@ CHUNK = 1 << 20  # bytes of a log that are read at once
 _KEPT = 20_000  # lines of a phase, at its end, in which those that say why it failed are looked for
 _WIDEST = 1000  # bytes kept of each: a file that is no log may have no line at all
 _LITTLE = 1 << 20  # bytes: what a program that met the end of the disk leaves is less
+
+
+class PhaseError(BuildError):
+    """A phase failed: also as values, for who compares failures.
+
+    `said` are the lines that say why, `known` the ids of the breakages that the log shows.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        component: str,
+        phase: str,
+        said: Sequence[str],
+        known: Sequence[str],
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.component, self.phase = component, phase
+        self.said, self.known = tuple(said), tuple(known)
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,8 @@ class Failure:
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.log))
         how = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
         shown = [f"  {line}".rstrip() for line in logs.decisive(said)]
-        return self._error([f"failed in phase `{self.phase}`: {how}", *shown, f"  log  {self.log}"], matches)
+        lines = [f"failed in phase `{self.phase}`: {how}", *shown, f"  log  {self.log}"]
+        return self._error(lines, matches, logs.decisive(said))
 
     def unsaid(self, expected: str) -> BuildError:
         """Give the error for a phase that ended well and did not print what it must."""
@@ -46,10 +68,17 @@ class Failure:
         first = f"did not say what its recipe expects in phase `{self.phase}`"
         return self._error([first, f"  expected  {expected}", f"  log       {self.log}"], matches)
 
-    def _error(self, lines: Sequence[str], matches: Sequence[Match]) -> BuildError:
+    def _error(self, lines: Sequence[str], matches: Sequence[Match], said: Sequence[str] = ()) -> BuildError:
         known = [breakages.explain(one, logs.text(one.line)) for one in matches]
         message = f"`{self.build.component}` " + "\n".join(lines)
-        return BuildError("\n\n".join([message, *known]), hint=self.hint or f"`less {self.log}`")
+        return PhaseError(
+            "\n\n".join([message, *known]),
+            hint=self.hint or f"`less {self.log}`",
+            component=self.build.component,
+            phase=self.phase,
+            said=said,
+            known=[one.row.id for one in matches],
+        )
 
     def _read(self) -> tuple[list[Match], list[str]]:
         """Look through the whole log once: what is known of it, and the end of what this phase said."""
@@ -119,8 +148,3 @@ def replay_hint(place: Path) -> str:
 def keep_hint(again: str) -> str:
     """Say how to get what `replay_hint` tells of; `again` is the command that keeps the directory."""
     return f"`{again}` keeps the build's directory, and a script in it that runs the phase again"
-
-
-def environment(env: Mapping[str, str]) -> list[str]:
-    """Give the start of a command that runs with these variables only."""
-    return ["env", "-i", *(f"{name}={value}" for name, value in sorted(env.items()))]

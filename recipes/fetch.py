@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from recipes import archives, download, gitsays, origins
@@ -235,7 +235,7 @@ class Fetcher:
             self.report.line(text)
 
 
-def settle(ended: Iterable[Future[None]]) -> None:
+def settle(ended: Iterable[Future[Any]]) -> None:
     """Raise what jobs failed with: the first error, but a full disk before all that it may have caused."""
     errors = [error for one in ended if (error := one.exception()) is not None]
     for error in sorted(errors, key=lambda one: not isinstance(one, OSError)):

@@ -6,7 +6,9 @@ cuts every line of parents where a date is too early, and the rule of `history.t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from recipes.git import Git, Resolved, Tick
 from recipes.gitobjects import environment
 from recipes.gitsays import reason
 from recipes.giturls import shown
-from recipes.history import Span
+from recipes.history import Span, Step
 from recipes.tree import to_text
+
+_START = re.compile("[0-9a-f]{4,40}")  # of a commit's id
 
 
 def before(git: Git, url: str, branch: Resolved, date: datetime, tick: Tick) -> Resolved:
@@ -46,6 +50,51 @@ def span(git: Git, url: str, old: str, new: str, *, ref: str | None = None, tick
     """List what lies between two commits, by first parents. Raises FetchError; `ref` as in `Git.fetch`."""
     kept = git.history(url, [old, new], ref, tick)
     return Span(tuple(kept.line(new, old)), tuple(kept.line(old, new)))
+
+
+@dataclass(frozen=True)
+class Between:
+    """What led from one commit to another by first parents, oldest first, the first one with it.
+
+    `branch` is all that led to the last one, newest first. `rewritten`: the commit asked for did not lead to
+    it, and what both come from is the first one.
+    """
+
+    line: tuple[Step, ...]
+    branch: tuple[Step, ...]
+    rewritten: bool = False
+
+
+def between(git: Git, url: str, old: str, new: str, *, ref: str | None, tick: Tick) -> Between:
+    """List the commits from one to another, both with it. Raises FetchError; `ref` as in `Git.fetch`.
+
+    Raises UsageError where nothing lies between them.
+    """
+    kept = git.history(url, [old, new], ref, tick)
+    base = kept.merge_base(old, new)
+    sides = f"\n  good      {old}\n  bad       {new}"
+    if base is None:
+        raise UsageError(f"two commits of `{shown(url)}` share no history{sides}")
+    if base == new:
+        why = "they are the same" if old == new else "the bad one led to the good one"
+        raise UsageError(f"no commits between the two of `{shown(url)}`: {why}{sides}")
+    line = [kept.line(base)[0], *reversed(kept.line(new, base))]
+    return Between(tuple(line), tuple(kept.line(new)), base != old)
+
+
+def named(git: Git, url: str, name: str, head: Resolved | None, tick: Tick) -> Resolved:
+    """Give the commit that a tag, a branch, or an id or the start of one names, of what led to `head`.
+
+    Raises UsageError where there is none, FetchError.
+    """
+    try:
+        return git.resolve(url, name)
+    except SpecError as wrong:
+        kept = git.history(url, [head.commit], head.ref, tick) if head and _START.fullmatch(name) else None
+        found = kept.whole(name) if kept else None
+        if found is None:
+            raise UsageError(wrong.message, hint=wrong.hint) from wrong
+        return Resolved(found, None)
 
 
 def show(root: Path, revision: str, path: str, env: Mapping[str, str]) -> bytes:

@@ -164,6 +164,15 @@ class Repository:
         argv = ["rev-list", "--first-parent", "--encoding=UTF-8", history.FORMAT, commit, *hidden]
         return history.parse(self._git(*argv).out)
 
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Give the newest commit that led to both; None for histories that share none."""
+        return to_text(self._git("merge-base", one, other).out).strip() or None
+
+    def whole(self, start: str) -> str | None:
+        """Give the whole id of the one commit whose id begins so; None for none, and for several."""
+        ended = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{start}^{{commit}}")
+        return to_text(ended.out).strip().rpartition("\n")[2] if ended.code == 0 else None
+
     def verified(self, commit: str) -> Commit:
         """Read a commit and all its trees. Raises IntegrityError where one is not what its id says."""
         with closing(self.objects([commit])) as objects:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import process, sandbox, toolchain
+from recipes import bare, process, sandbox, toolchain
 from recipes.errors import SandboxError, ToolchainError
 from recipes.sandbox import Bind, Sandbox
 
 SHELL = "/bin/sh"
+_HOPS = 40  # as many as the kernel follows
+_SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin", "/usr")
 _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
 
 
@@ -31,22 +33,31 @@ class Isolation:
     enter: Callable[[Sandbox, Sequence[str], str], list[str]]
 
 
-def choose(env: Mapping[str, str], probe_in: Path) -> Isolation:
-    """Find the first sandbox that works here: bubblewrap, then util-linux's unshare.
+def choose(env: Mapping[str, str], probe_in: Path, asked: str = "auto") -> Isolation:
+    """Find the first sandbox that works here: bubblewrap, then util-linux's unshare, or the one asked for.
 
     Raises SandboxError, with what each said, where the system refuses both.
     """
     said = []
-    for one in (Isolation("bubblewrap", _bwrap), Isolation("unshare", _unshare)):
-        why = _refusal(one, env, probe_in)
+    for one in ways():
+        if asked not in ("auto", one.name):
+            continue
+        why = refusal(one, env, probe_in)
         if why is None:
             return one
         said.append(f"  {one.name:<10}  {why}")
     raise SandboxError(
         "this machine lets no build be isolated\n" + "\n".join(said),
-        hint="allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`; in a container, "
-        "`--security-opt seccomp=unconfined`), or install bubblewrap",
+        hint="`recipes doctor` says how to allow it; with `--sandbox=none` a build is not isolated at all",
     )
+
+
+def _bare(box: Sandbox, argv: Sequence[str], _root: str) -> list[str]:
+    return bare.argv(box, argv)
+
+
+#: No isolation: what runs sees the whole machine.
+NONE = Isolation("none", _bare)
 
 
 def _bwrap(box: Sandbox, argv: Sequence[str], _root: str) -> list[str]:
@@ -57,7 +68,16 @@ def _unshare(box: Sandbox, argv: Sequence[str], root: str) -> list[str]:
     return sandbox.unshare(box, argv, root)
 
 
-def _refusal(one: Isolation, env: Mapping[str, str], probe_in: Path) -> str | None:
+def ways() -> tuple[Isolation, ...]:
+    """Give all ways to isolate, the best first, whether they work here or not."""
+    return (Isolation("bubblewrap", _bwrap), Isolation("unshare", _unshare))
+
+
+def refusal(one: Isolation, env: Mapping[str, str], probe_in: Path) -> str | None:
+    """Try a way to isolate; say why it does not work, None where it does.
+
+    `probe_in` is a private directory.
+    """
     box = Sandbox(binds=runtime([SHELL], env), cwd="/", env=())
     root = probe_in / "root"
     root.mkdir(exist_ok=True)
@@ -89,6 +109,18 @@ def runtime(programs: Sequence[str], env: Mapping[str, str]) -> tuple[Bind, ...]
     return tuple(Bind(str(Path(path).resolve()), path) for path in sorted(found))
 
 
+def directories() -> tuple[str, ...]:
+    """Give the directories with the system's programs, libraries and headers, links among them."""
+    return tuple(one for one in _SYSTEM if Path(one).is_dir())
+
+
+def shown(visible: Sequence[str]) -> tuple[tuple[Bind, ...], tuple[tuple[str, str], ...]]:
+    """Give the binds and the links with which a sandbox has these directories of the host."""
+    links = {one: str(Path(one).readlink()) for one in visible if Path(one).is_symlink()}
+    binds = tuple(Bind(one, one) for one in visible if one not in links)
+    return binds, tuple((target, path) for path, target in links.items())
+
+
 def _is_script(program: str) -> bool:
     """Say whether a program is run by another one, and not by the loader: it is no ELF file."""
     with Path(program).open("rb") as file:
@@ -104,16 +136,54 @@ def _libraries(loader: str, program: str, env: Mapping[str, str]) -> set[str]:
     return set(re.findall(r"=> (/\S+)", text))
 
 
-def python(env: Mapping[str, str]) -> tuple[Bind, ...]:
+def python(env: Mapping[str, str], empty: Path) -> tuple[Bind, ...]:
     """Give the host's Python for a recipe's script: the interpreter, its standard library, what both need.
 
-    Its version is no input: a script is one that makes the same bytes with every Python (its recipe says
-    why), and the tests run it with more than one.
+    `empty` is a directory that covers the packages which are installed inside the standard library's. Its
+    version is no input: a script is one that makes the same bytes with every Python (its recipe says why),
+    and the tests run it with more than one.
     """
     program, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
-    home = Path(toolchain.PYTHON).parent.parent
+    inside = Path(toolchain.PYTHON).parent.parent / "lib" / library.name
+    packages = [one for one in ("site-packages", "dist-packages") if (library / one).is_dir()]
     return (
         *runtime([str(program)], env),
         Bind(str(program), toolchain.PYTHON),
-        Bind(str(library), str(home / "lib" / library.name)),
+        Bind(str(library), str(inside)),
+        *(Bind(str(empty), str(inside / one)) for one in packages),
     )
+
+
+def interpreter(etc: Path) -> tuple[tuple[Bind, ...], tuple[tuple[str, str], ...]]:
+    """Give the host's Python with its packages, for a check: binds and links.
+
+    A package may need any library of the system's. `etc` becomes /etc: what finds them is added to it.
+    """
+    binds, links = shown(directories())
+    covered = [Path(one) for one in directories()]
+    more: list[Bind] = []
+    for place in (Path(sys.prefix), Path(sys.base_prefix), *_hops(Path(sys.executable))):
+        for path in dict.fromkeys((place, place.resolve())):
+            if not any(path.is_relative_to(one) for one in covered):
+                more.append(Bind(str(place.resolve()), str(path)))
+                covered.append(path)
+    return (*binds, *more, *_finding_libraries(etc)), links
+
+
+def _hops(path: Path) -> list[Path]:
+    """Follow a symbolic link to its end, link by link."""
+    found = [path]
+    while found[-1].is_symlink() and len(found) < _HOPS:
+        found.append(found[-1].parent / found[-1].readlink())
+    return found
+
+
+def _finding_libraries(etc: Path) -> tuple[Bind, ...]:
+    """Give what of the host's /etc the loader and Debian's links to libraries lead through."""
+    cache, alternatives = Path("/etc/ld.so.cache"), Path("/etc/alternatives")
+    if cache.exists():
+        (etc / cache.name).touch()
+    if alternatives.is_dir():
+        (etc / alternatives.name).mkdir()
+    found = [one for one in (cache, alternatives) if one.exists()]
+    return (Bind(str(etc), "/etc"), *(Bind(str(one), str(one)) for one in found))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from recipes import files, worktree
+from recipes import files, giturls, worktree
 from recipes.errors import SpecError, UsageError
 from recipes.fetch import Fetcher
 from recipes.files import TreeWriter
@@ -40,10 +40,20 @@ def parse(
         if name not in known:
             near = nearest(name, known)
             raise UsageError(f"`--override {text}`: variant `{specs.variant}` has no source `{name}`{near}")
-        meant = _path(text, value, directory, home) if value.startswith((".", "/", "~")) else value
+        is_path = value.startswith((".", "/", "~"))
+        meant = _path(text, value, directory, home) if is_path else _ref_name(text, value)
         if found.setdefault(name, meant) != meant:
             raise UsageError(f"two overrides contradict: `{name}={found[name]}` and `{name}={meant}`")
     return found
+
+
+def _ref_name(text: str, ref: str) -> str:
+    """Give a ref back that git allows: what it does not, no repository need be asked for."""
+    try:
+        giturls.full_names(ref)
+    except SpecError as wrong:
+        raise UsageError(f"`--override {text}`: {wrong.message}", hint=wrong.hint) from wrong
+    return ref
 
 
 def _path(text: str, value: str, directory: Path, home: str | None) -> Path:

@@ -7,116 +7,39 @@ fetch (the origins) travels with the plan, outside the identity: the plan is all
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any
 
-from recipes import cmake, hashes, toolchain
-from recipes.errors import LockError, SpecError
+from recipes import cmake, derivations, toolchain
+from recipes.derivations import (
+    PLAN_FORMAT,
+    Build,
+    Confinement,
+    Derivation,
+    Phase,
+    SourceTree,
+    UnpackedWheel,
+    path_name,
+)
+from recipes.errors import SpecError
 from recipes.lock import Lock, LockedSource
-from recipes.origins import Origin
-from recipes.requirements import Wheel
 from recipes.spec import CMake, Recipe, Specs
-from recipes.tree import Filter
+from recipes.toolchain import Toolchain
 
-PLAN_FORMAT = 1  # raised whenever the same specs and locks would give other store paths
-
-
-@dataclass(frozen=True)
-class SourceTree:
-    """A locked source: whatever origin has a tree with this hash will do."""
-
-    kind: ClassVar[str] = "source"
-    verb: ClassVar[str] = "fetch"
-    name: str
-    hash: str
-    commit: str | None
-    ref: str | None
-    filter: Filter
-    origins: tuple[Origin, ...]
-
-    def identity(self) -> dict[str, Any]:
-        """Name what the result depends on."""
-        return {"hash": self.hash}
-
-    def label(self) -> str:
-        """Give the readable half of the store path."""
-        return self.name.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class UnpackedWheel:
-    """A locked wheel of the toolchain, unpacked."""
-
-    kind: ClassVar[str] = "wheel"
-    verb: ClassVar[str] = "fetch"
-    filter: ClassVar[Filter] = Filter()
-    wheel: Wheel
-
-    def identity(self) -> dict[str, Any]:
-        """Name what the result depends on."""
-        return {"sha256": self.wheel.sha256}
-
-    def label(self) -> str:
-        """Give the readable half of the store path."""
-        return f"{self.wheel.project}-{self.wheel.version}"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One command of a build, run in the sandbox in /build; `says` is a text that it must print."""
-
-    name: str
-    argv: tuple[str, ...]
-    says: str | None = None
-
-
-@dataclass(frozen=True)
-class Build:
-    """One component's build: sources by where they lie below /src, inputs by where they lie, all by path.
-
-    `tools` maps a project of the toolchain to its store path; `programs` are the wrappers in
-    /toolchain/bin. `check` is the text of a program that must succeed on the result, `options` what it
-    is told of the build. `files` are texts that lie in /recipe. `system` is the platform that builds,
-    `platform` the one that is built for; both are `any` for a script.
-    """
-
-    kind: ClassVar[str] = "build"
-    verb: ClassVar[str] = "build"
-    component: str
-    platform: str
-    system: str
-    sandbox: str
-    sources: Mapping[str, str]
-    inputs: Mapping[str, str]
-    tools: Mapping[str, str]
-    programs: Mapping[str, str]
-    env: Mapping[str, str]
-    phases: tuple[Phase, ...]
-    outputs: Mapping[str, str]
-    options: Mapping[str, str]
-    check: str | None
-    files: Mapping[str, str]
-
-    def identity(self) -> dict[str, Any]:
-        """Name what the result depends on: all of it."""
-        return dataclasses.asdict(self)
-
-    def label(self) -> str:
-        """Give the readable half of the store path."""
-        return self.component
-
-
-Derivation: TypeAlias = SourceTree | UnpackedWheel | Build
-
-
-def path_name(derivation: Derivation) -> str:
-    """Give the name of a derivation's store path, `HASH-NAME`."""
-    identity = {"format": PLAN_FORMAT, "kind": derivation.kind, **derivation.identity()}
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"{hashes.store_hash(text)}-{derivation.label()}"
+__all__ = [
+    "PLAN_FORMAT",
+    "Build",
+    "Derivation",
+    "Phase",
+    "Plan",
+    "SourceTree",
+    "UnpackedWheel",
+    "order",
+    "path_name",
+    "plan",
+]
 
 
 @dataclass(frozen=True)
@@ -129,6 +52,7 @@ class Plan:
     target: str
     derivations: Mapping[str, Derivation]
     unlocked: tuple[str, ...] = ()  # the sources that are not the lock's
+    instead: tuple[str, ...] = ()  # what was asked for in place of the environment's: a toolchain, no sandbox
 
     def inputs(self, name: str) -> tuple[str, ...]:
         """Give the store paths that one needs directly."""
@@ -144,7 +68,7 @@ class Plan:
     def document(self) -> dict[str, Any]:
         """Give the plan as what `recipes plan --json` prints."""
         rows = [
-            {"path": name, "kind": one.kind, **_plain(one), "needs": list(self.inputs(name))}
+            {"path": name, "kind": one.kind, **derivations.plain(one), "needs": list(self.inputs(name))}
             for name, one in self.derivations.items()
         ]
         asked = {"variant": self.variant, "component": self.component, "platform": self.platform}
@@ -152,30 +76,24 @@ class Plan:
         return {"format": PLAN_FORMAT, **asked, **unlocked, "target": self.target, "derivations": rows}
 
 
-def _plain(derivation: Derivation) -> dict[str, Any]:
-    if isinstance(derivation, SourceTree):
-        fields = {one.name: getattr(derivation, one.name) for one in dataclasses.fields(derivation)}
-        origins = [one.model_dump(mode="json", exclude_none=True) for one in derivation.origins]
-        return {**fields, "filter": dataclasses.asdict(derivation.filter), "origins": origins}
-    return dataclasses.asdict(derivation)
-
-
 def plan(
-    specs: Specs, lock: Lock, wheels: Sequence[Wheel], *, target: str, platform: str, system: str
+    specs: Specs,
+    lock: Lock,
+    tools: Toolchain,
+    *,
+    target: str,
+    platform: str,
+    system: str,
+    sandbox: Confinement = "namespaces",
 ) -> Plan:
     """Plan a component of a variant for `platform`, built on a machine of platform `system`.
 
-    `wheels` are the toolchain's, for `system`. Raises SpecError where nothing is built of the target,
-    LockError where the toolchain lacks a program.
+    `tools` builds for that platform on that machine. Raises SpecError where nothing is built of the target.
     """
     if not specs.recipes[target].built:
         raise SpecError(f"`{target}` is a source: nothing is built of it")
-    versions = {wheel.project: wheel.version for wheel in wheels}
-    for project in toolchain.NEEDS:
-        if project not in versions:
-            raise LockError(f"the toolchain of `{specs.variant}` has no `{project}` for {system}")
-    planned = _Planned(specs, lock, platform, system, toolchain.ninja(versions["ninja"]))
-    planned.tools = {wheel.project: planned.add(UnpackedWheel(wheel)) for wheel in wheels}
+    planned = _Planned(specs, lock, platform, system, tools, sandbox)
+    planned.tools = {name: planned.add(one) for name, one in tools.tools.items()}
     for component in order(specs, target):
         planned.component(component)
     return Plan(specs.variant, target, platform, planned.made[target], planned.found)
@@ -187,7 +105,8 @@ class _Planned:
     lock: Lock
     platform: str
     system: str
-    ninja: str
+    toolchain: Toolchain
+    sandbox: Confinement
     found: dict[str, Derivation] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
@@ -216,20 +135,22 @@ class _Planned:
             component=name,
             platform=self.platform,
             system=self.system,
-            sandbox="namespaces",
+            sandbox=self.sandbox,
             sources=sources,
             inputs={one: self.made[one] for one in recipe.inputs},
             tools=self.tools,
-            programs=toolchain.wrappers(self.platform, self.system),
-            env=toolchain.environment(self.lock.epoch(self.specs.owner(name))),
+            programs=self.toolchain.programs,
+            env=toolchain.environment(self.lock.epoch(self.specs.owner(name)), self.toolchain.env),
             phases=(
-                Phase("configure", cmake.configure(options, self.ninja, cross=cross), says),
-                Phase("build", cmake.build(by.targets, self.ninja)),
+                Phase("configure", cmake.configure(options, self.toolchain, cross=cross), says),
+                Phase("build", cmake.build(by.targets, self.toolchain)),
             ),
             outputs=recipe.outputs,
             options=options,
             check=self.program(name, recipe.check),
             files={},
+            visible=self.toolchain.visible,
+            host=self.toolchain.digests,
         )
 
     def by_script(self, name: str, recipe: Recipe, sources: Mapping[str, str]) -> Build:
@@ -240,7 +161,7 @@ class _Planned:
             component=name,
             platform="any",
             system="any",
-            sandbox="namespaces",
+            sandbox=self.sandbox,
             sources=sources,
             inputs={one: self.made[one] for one in recipe.inputs},
             tools={},
@@ -273,7 +194,7 @@ def order(specs: Specs, target: str) -> Iterator[str]:
 
 def _tree(component: str, path: str, one: LockedSource) -> SourceTree:
     name = f"{component}/{path}" if path else component
-    return SourceTree(name, one.hash, one.commit, one.resolved, one.taken.filter(), one.origins)
+    return SourceTree(name, one.hash, one.commit, one.resolved, one.taken.filter(), one.origins, one.tree)
 
 
 def _told(text: str, options: Mapping[str, str]) -> str:

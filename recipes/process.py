@@ -26,6 +26,7 @@ GRACE = 2.0  # seconds between SIGTERM, on which git removes its lock files, and
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 16  # characters; a longer line is passed on in pieces
 _STEP = 0.1  # seconds between looks at whether the leader still lives
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _PIPE = 1 << 20  # bytes: Linux lets a pipe without privileges hold no more
 
 File: TypeAlias = "IO[bytes] | int"
@@ -41,6 +42,10 @@ class Ended:
     code: int
     out: bytes
     err: bytes
+
+
+class Stop(Exception):  # noqa: N818 - what is to happen
+    """A group under way is to be killed at once: for what a `watch` finds."""
 
 
 class Timeout(Exception):  # noqa: N818 - what happened, not whose error it is
@@ -80,17 +85,19 @@ def stream(
     line: Callable[[str], None],
     stdin: File = subprocess.DEVNULL,
     silence: float | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> int:
     r"""Run to the end, following the output as it comes; give the exit code.
 
     Standard output and error are one stream. Its bytes go to `log`; its lines, which end at `\n`, `\r`
     or `\r\n`, go to `line` without that end, bytes that are not UTF-8 replaced. Raises Timeout where
     nothing was written for `silence` seconds, ToolchainError where the program is missing, and whatever
-    `log` and `line` raise; the group is ended first.
+    `log`, `line` and `watch` raise; the group is ended first. `watch` is called with the leader's number,
+    ten times a second or more often.
     """
     pipe, merged = subprocess.PIPE, subprocess.STDOUT
     with _group(argv, env=env, cwd=cwd, stdin=stdin, stdout=pipe, stderr=merged) as process:
-        for text in _lines(_logged(_output(process, argv, silence), log)):
+        for text in _lines(_logged(_output(process, argv, silence, watch), log)):
             line(text)
         return process.wait()
 
@@ -121,6 +128,20 @@ def replace(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
         signal.signal(signal.SIGPIPE, ignored)
 
 
+def end_with_parent(parent: int) -> None:
+    """Have this process killed when the thread that started it ends, of whatever; `parent` is that's process.
+
+    Without prctl(2), as on macOS, it is left alone.
+    """
+    import ctypes  # noqa: PLC0415 - one process in a thousand needs it
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:  # it ended before that was asked for
+            signal.raise_signal(signal.SIGKILL)
+
+
 def kill_all() -> None:
     """End every group under way at once: for a program that is itself about to end."""
     for leader in list(_live):
@@ -137,6 +158,8 @@ def _group(
     _live.add(process.pid)
     try:
         yield process
+    except Stop:
+        raise
     except BaseException:
         _signal(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -217,7 +240,12 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _output(process: subprocess.Popen[bytes], argv: Sequence[str], silence: float | None) -> Iterator[bytes]:
+def _output(
+    process: subprocess.Popen[bytes],
+    argv: Sequence[str],
+    silence: float | None,
+    watch: Callable[[int], None] | None,
+) -> Iterator[bytes]:
     """Read a process's output until it ends, or until its leader has and what it wrote is read."""
     left = _PIPE
     with selectors.DefaultSelector() as ready:
@@ -225,6 +253,8 @@ def _output(process: subprocess.Popen[bytes], argv: Sequence[str], silence: floa
         ready.register(descriptor, selectors.EVENT_READ)
         heard = time.monotonic()
         while left > 0:
+            if watch is not None:
+                watch(process.pid)
             ended = _has_ended(process)
             if ready.select(0 if ended else _STEP):
                 chunk = os.read(descriptor, CHUNK)

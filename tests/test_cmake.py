@@ -1,10 +1,17 @@
-import pytest
+import dataclasses
 
-from recipes import cmake
+import pytest
+import specimen
+
+from recipes import cmake, toolchain
+
+TOOLS = dataclasses.replace(
+    toolchain.pypi(specimen.toolchain().for_platform("linux-64"), "linux-64", "linux-64"), ninja="/t/ninja"
+)
 
 
 def configured(options: dict[str, str], cross: str | None = None) -> tuple[str, ...]:
-    return cmake.configure(options, "/t/ninja", cross=cross)
+    return cmake.configure(options, TOOLS, cross=cross)
 
 
 def test_the_argv_that_configures() -> None:
@@ -49,4 +56,4 @@ def test_another_processor_is_named_and_no_other_option_differs() -> None:
 
 def test_the_argv_that_builds_leaves_the_number_of_jobs_open() -> None:
     argv = ("/t/ninja", "-C", "/build", "-j", "{jobs}", "--", "tvm", "tvm_runtime")
-    assert cmake.build(["tvm", "tvm_runtime"], "/t/ninja") == argv
+    assert cmake.build(["tvm", "tvm_runtime"], TOOLS) == argv

@@ -31,6 +31,7 @@ conda:
 
 def packages() -> list[Package]:
     compiler = {f"bin/{TRIPLE}-{tool}": f"#!/bin/sh\nexec {PLACEHOLDER}/bin/real\n" for tool in TOOLS}
+    compiler["bin/real"] = "#!/bin/sh\necho a compiler of conda\n"
     return [
         Package("cmake", "3.31.0", {"bin/cmake": smallproject.CMAKE}, subdir=system()),
         Package("ninja", "1.12.0", {"bin/ninja": smallproject.NINJA}, subdir=system()),
@@ -151,6 +152,35 @@ def test_no_conda_in_the_spec(small: Small) -> None:
         "error: `small` has no conda environment: its spec has no `conda:`\n\n"
         "hint: the same with `--toolchain pypi`\n"
     )
+
+
+@pytest.mark.sandbox
+def test_a_development_environment(small: Small) -> None:
+    prefix = small.place / "an env"
+    argv = ("--variant", "small", "--toolchain", "conda", "--path", str(prefix))
+    small.run("env", "create", *argv).ok()
+    shell = ("shell", "--variant", "small", "--path", str(prefix), "--")
+    ran = small.run(*shell, "sh", "-c", '"$CC"; command -v cmake').ok()
+    assert ran.out == f"a compiler of conda\n{prefix}/bin/cmake\n"
+    assert (prefix / "tools/conda" / f"bin/{TRIPLE}-gcc").read_text() == (
+        f"#!/bin/sh\nexec {prefix}/tools/conda/bin/real\n"
+    )
+    record = json.loads((prefix / "environment.json").read_text())
+    assert record["toolchain"] == "conda"
+    small.run("store", "gc").ok()
+    small.run(*shell, "cc").ok()
+    assert small.damage() == []
+
+
+def test_no_development_environment_without_the_channel(small: Small) -> None:
+    mirror(small, small.place / "nowhere")
+    prefix = small.place / "env"
+    ran = small.run("env", "create", "-V", "small", "--toolchain", "conda", "--path", str(prefix)).failed(5)
+    assert ran.error == (
+        "error: the conda channel at conda.example cannot be had: there is no such file\n\n"
+        "hint: the `pypi` toolchain needs package indexes only: the same with `--toolchain pypi`\n"
+    )
+    assert not prefix.exists()
 
 
 def package(name: str) -> CondaPackage:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import specimen
 
-from recipes import locking, requirements
+from recipes import lockfiles, locking, requirements
 from recipes.errors import LockError, UsageError
 from recipes.lock import Lock
 from recipes.project import Project
@@ -94,7 +94,7 @@ def test_a_lock_that_cannot_be_read_is_locked_anew(
     path.unlink()
     assert locking._old(project, "small", Report()) == (path, None)
     assert capsys.readouterr().err == (
-        "warning: locks/small.lock.yaml:1:1: expected a mapping, got `<<<<<<< HEAD`\n"
+        "warning: locks/small.lock.yaml:1:1: a conflict of a merge is not resolved: `<<<<<<< HEAD`\n"
         "  locked anew, as if it were not there\n"
     )
 
@@ -115,7 +115,7 @@ def test_what_is_written_is_told(
     said: tuple[str, str],
 ) -> None:
     path, _ = project.lock_files("small")
-    locking._write(project, path, text, difference, Report())
+    lockfiles.write(project, path, text, difference, Report())
     assert capsys.readouterr() == said
     assert path.read_text() == text
 

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import condapackages
 import nnpackshaped
 import pytest
 import smallproject
+from condapackages import PLACEHOLDER, Package
 from nnpackshaped import SOURCES, World
 
 from recipes import files
@@ -197,3 +199,54 @@ def test_the_same_bytes_from_an_empty_store_elsewhere(
     assert Path(found["path"]).name == Path(built["path"]).name
     assert found["nar_hash"] == built["nar_hash"]
     files.remove(there.store / "paths")
+
+
+TRIPLE = {"linux-64": "x86_64-conda-linux-gnu", "linux-aarch64": "aarch64-conda-linux-gnu"}[system()]
+CONDA = f"""
+conda:
+  channels: ["https://conda.example/team"]
+  platforms: [{system()}]
+  dependencies: [cmake, ninja, gxx_impl_{system()}]
+"""
+
+
+def repackaged(store: Path) -> list[Package]:
+    """Make conda packages of the toolchain's wheels: zig's clang under the names of conda's compilers."""
+
+    def below(name: str, place: str, to: str) -> dict[str, bytes]:
+        [found] = (store / "paths").glob(f"*-{name}-[0-9]*")
+        top = found / place if "*" not in place else next(found.glob(place))
+        return {
+            f"{to}{path.relative_to(top)}": path.read_bytes() for path in top.rglob("*") if path.is_file()
+        }
+
+    cache = "export ZIG_GLOBAL_CACHE_DIR=/cache/zig ZIG_LOCAL_CACHE_DIR=/cache/zig\n"
+    commands = {"gcc": "cc", "g++": "c++", "ar": "ar", "ranlib": "ranlib"}
+    compilers = {
+        f"bin/{TRIPLE}-{name}": f'#!/bin/sh\n{cache}exec {PLACEHOLDER}/zig/zig {command} "$@"\n'
+        for name, command in commands.items()
+    }
+    zig = below("ziglang", "ziglang", "zig/")
+    return [
+        Package("cmake", "3.31.10", below("cmake", "cmake/data", ""), subdir=system()),
+        Package("ninja", "1.13.2", below("ninja", "*.data/scripts", "bin/"), subdir=system()),
+        Package(f"gcc_impl_{system()}", "13.3.0", {**compilers, **zig}, subdir=system()),
+        Package(f"gxx_impl_{system()}", "13.3.0", {}, [f"gcc_impl_{system()} 13.3.0"], system()),
+    ]
+
+
+@NATIVE
+def test_with_a_conda_environment(world: World, built: dict[str, str], tmp_path: Path) -> None:
+    mine = world.trying(tmp_path)
+    condapackages.channel(tmp_path / "team", repackaged(world.store))
+    (tmp_path / ".condarc").write_text(
+        f"mirrored_channels:\n  https://conda.example/team: [{(tmp_path / 'team').as_uri()}]\n"
+    )
+    mine.env["CONDARC"] = str(tmp_path / ".condarc")
+    mine.write("environments/bare.yaml", nnpackshaped.BARE + CONDA)
+    mine.recipes("lock", "--variant", "mini", "conda").ok()
+    ran = mine.recipes("build", "--variant", "mini", "--toolchain", "conda", "--json").ok()
+    found = json.loads(ran.out)
+    assert Path(found["path"]).name != Path(built["path"]).name
+    lib = ctypes.CDLL(f"{found['path']}/lib/libmini_runtime.so")
+    assert lib.runtime_infer(10) == 105

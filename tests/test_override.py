@@ -285,7 +285,7 @@ def test_what_there_is_no_ref_of(small: Small, upstream: Upstream) -> None:
         f"error: source `thing`: `{url}` has no branch or tag `nxt`\n\nhint: did you mean `next`\n"
     )
     assert plan(small, "thing=a b").failed(2).error.splitlines()[0] == (
-        "error: source `thing`: `a b` cannot be the name of a branch or tag"
+        "error: `--override thing=a b`: `a b` cannot be the name of a branch or tag"
     )
     absent = "0" * 39 + "1"
     ran = plan(small, f"thing={absent}").failed(5)

@@ -9,11 +9,15 @@ import specimen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes import derivations, toolchain
 from recipes import plan as plans
+from recipes.derivations import Confinement
 from recipes.errors import LockError, SpecError
 from recipes.plan import Build, Plan, SourceTree, UnpackedWheel
 from recipes.requirements import Wheel
 from recipes.spec import Specs
+from recipes.store import Store
+from recipes.toolchain import HostTools
 
 TVM, LOCK, ENVIRONMENT = specimen.TVM, specimen.LOCK, specimen.ENVIRONMENT
 
@@ -26,11 +30,20 @@ def planned(
     target: str = "tvm",
     platform: str = "linux-64",
     system: str = "linux-64",
+    host: HostTools | None = None,
+    sandbox: Confinement = "namespaces",
 ) -> Plan:
-    tools = specimen.toolchain().for_platform(system) if wheels is None else wheels
-    return plans.plan(
-        specs or specimen.specs(), specimen.lock(lock), tools, target=target, platform=platform, system=system
-    )
+    found = specimen.toolchain().for_platform(system) if wheels is None else wheels
+    tools = toolchain.host(found, host, platform, system) if host else toolchain.pypi(found, platform, system)
+    asked = {"target": target, "platform": platform, "system": system}
+    return plans.plan(specs or specimen.specs(), specimen.lock(lock), tools, **asked, sandbox=sandbox)
+
+
+HOST = HostTools(
+    {"cc": "/usr/bin/gcc-12", "c++": "/usr/bin/g++-12", "ar": "/usr/bin/ar", "ranlib": "/usr/bin/ranlib"},
+    ("/bin", "/lib", "/usr"),
+    {"cc1": "ab" * 32, "version": "gcc 12.2.0 x86_64-linux-gnu"},
+)
 
 
 PLAN = planned()
@@ -109,7 +122,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the newest commit's date": {"lock": LOCK.replace("2025-10-21T", "2025-10-22T")},
     "a wheel's bytes": {"wheels": (*WHEELS[:2], dataclasses.replace(WHEELS[2], sha256="0" * 64))},
     "a tool's version": {"wheels": (*WHEELS[:2], specimen.wheel("ziglang", "0.15.3"))},
-    "one more tool": {"wheels": (*WHEELS, specimen.wheel("zlib", "1"))},
+    "the host's compiler": {"host": HOST},
+    "another compiler of the host's": {"host": dataclasses.replace(HOST, digests={"cc1": "cd" * 32})},
+    "another place of the host's compiler": {"host": dataclasses.replace(HOST, visible=("/opt/gcc", "/usr"))},
+    "no sandbox": {"sandbox": "none"},
+    "the host's compiler without a sandbox": {"host": HOST, "sandbox": "none"},
     "the platform": {"platform": "linux-aarch64"},
     "the machine": {"system": "linux-aarch64"},
 }
@@ -125,6 +142,7 @@ def test_all_those_paths_differ() -> None:
 
 
 SAME: dict[str, dict[str, Any]] = {
+    "one more wheel": {"wheels": (*WHEELS, specimen.wheel("zlib", "1"))},
     "the recipe's summary and license": {
         "specs": specimen.specs(tvm=TVM.replace(b"compiler", b"x").replace(b"Apache-2.0", b"MIT"))
     },
@@ -231,7 +249,11 @@ def test_what_configuring_must_say_is_filled_in_with_the_options() -> None:
 def test_every_field_of_a_build_is_in_its_path(name: str) -> None:
     assert isinstance(BUILD, Build)
     value = getattr(BUILD, name)
-    other: Any = {"a": "b"} if isinstance(value, dict) else () if isinstance(value, tuple) else "other"
+    other: Any = "other"
+    if isinstance(value, dict):
+        other = {"a": "b"}
+    elif isinstance(value, tuple):
+        other = () if value else ("/usr",)
     assert plans.path_name(dataclasses.replace(BUILD, **{name: other})) != plans.path_name(BUILD)
 
 
@@ -245,7 +267,7 @@ def test_the_order_of_a_mapping_is_not_in_the_path(mapping: dict[str, str], rand
 
 
 def test_another_format_gives_every_derivation_another_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "PLAN_FORMAT", plans.PLAN_FORMAT + 1)
+    monkeypatch.setattr(derivations, "PLAN_FORMAT", plans.PLAN_FORMAT + 1)
     assert PLAN.derivations.keys().isdisjoint(planned().derivations)
 
 
@@ -268,7 +290,7 @@ def test_a_toolchain_without_a_program_is_an_error_of_the_lock(project: str) -> 
     wheels = tuple(one for one in WHEELS if one.project != project)
     with pytest.raises(LockError) as caught:
         planned(wheels=wheels)
-    assert caught.value.message == f"the toolchain of `small` has no `{project}` for linux-64"
+    assert caught.value.message == f"the locked toolchain has no `{project}` for linux-64"
 
 
 def test_nothing_is_built_of_a_source() -> None:
@@ -300,3 +322,29 @@ def test_a_component_comes_once_and_after_its_inputs(inputs: dict[str, list[str]
 
 def test_a_cycle_ends_here_too() -> None:
     assert list(plans.order(diamond({"a": ["b"], "b": ["a"]}), "a")) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("tvm/3rdparty/dlpack", "dlpack"),
+        ("tvm/a b", "a-b"),
+        ("tvm/ä~x", "--x"),
+        ("tvm/" + "x" * 300, "x" * 190),
+        ("tvm/", "source"),
+    ],
+)
+def test_a_directory_of_any_name_has_a_store_path(name: str, label: str) -> None:
+    source = next(one for one in PLAN.derivations.values() if isinstance(one, SourceTree))
+    path = plans.path_name(dataclasses.replace(source, name=name))
+    assert path[33:] == label
+    assert Store(Path("/s")).path(path) == Path("/s/paths", path)
+
+
+def test_of_the_host_nothing_is_named_where_nothing_is_used() -> None:
+    assert not {"visible", "host"} & BUILD.identity().keys()
+    with_host = planned(host=HOST)
+    target = with_host.derivations[with_host.target]
+    assert isinstance(target, Build)
+    assert target.identity()["host"] == dict(HOST.digests)
+    assert [row.get("visible") for row in with_host.document()["derivations"]][-1] == HOST.visible

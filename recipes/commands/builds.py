@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from recipes.commands.options import Json, Offline, OriginKind, Override, PlatformName, Target, Variant
+from recipes.commands.options import (
+    Json,
+    Offline,
+    OriginKind,
+    Override,
+    PlatformName,
+    Sandbox,
+    Target,
+    Toolchain,
+    Variant,
+)
 from recipes.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,13 +39,15 @@ def fetch(
     target: Target = None,
     origin: OriginKind = None,
     platform: PlatformName = None,
+    toolchain: Toolchain = None,
 ) -> None:
     """Bring every source and wheel of a build into the store, for a build without network."""
     run: Run = ctx.obj()
-    planned = run.plan(variant, target, platform)
+    planned = run.plan(variant, target, platform, tools=toolchain)
     realiser = run.realiser(origin, offline=False)
     names = planned.fetched()
     realiser.fetch(planned, names)
+    run.ccache(variant, realiser.fetcher)
     run.report.line(f"all {len(names)} sources and wheels of `{variant}` are in {realiser.store.root}")
 
 
@@ -46,13 +58,16 @@ def plan(
     target: Target = None,
     platform: PlatformName = None,
     override: Override = None,
+    toolchain: Toolchain = None,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """Print the derivations behind a target, in order, and which of them are there."""
     run: Run = ctx.obj()
-    planned = run.plan(variant, target, platform, override or ())
     store = run.store()
-    there = {name: store.has(name) for name in planned.derivations}
+    with store.using() if override else nullcontext():  # an override's source is brought in
+        planned = run.plan(variant, target, platform, override or (), tools=toolchain, sandbox=sandbox)
+        there = {name: store.has(name) for name in planned.derivations}
     if as_json:
         document = planned.document()
         rows = [{**row, "in_store": there[row["path"]]} for row in document["derivations"]]
@@ -70,10 +85,16 @@ def build(
     origin: OriginKind = None,
     platform: PlatformName = None,
     override: Override = None,
+    toolchain: Toolchain = None,
+    sandbox: Sandbox = None,
     offline: Offline = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compilers at once.")] = None,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Keep what a failed build leaves, with a script to replay.")
+    ] = False,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Let compilers use nothing of earlier builds, and keep nothing."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -87,17 +108,27 @@ def build(
     ):  # gc keeps away from an override's source, and from the result until it is linked
         if override:
             held.enter_context(store.using())
-        planned = run.plan(variant, target, platform, override or ())
+        planned = run.plan(variant, target, platform, override or (), tools=toolchain, sandbox=sandbox)
         again = shlex.join(["recipes", *sys.argv[1:], "--keep-failed"])
-        realiser = run.realiser(origin, offline=offline, jobs=jobs, keep_failed=keep_failed, again=again)
+        realiser = run.realiser(
+            origin,
+            offline=offline,
+            jobs=jobs,
+            keep_failed=keep_failed,
+            again=again,
+            cache="none" if no_cache else "read" if planned.unlocked else "keep",
+            variant=variant,
+            sandbox=sandbox,
+        )
         held.enter_context(store.using())
         if planned.unlocked:
             run.report.warning(f"this is not what the lock says: {', '.join(planned.unlocked)}")
+        for caveat in caveats(planned):
+            run.report.warning(caveat)
         there = store.has(planned.target)
-        if not there:
-            realiser.realise(planned)
+        realiser.realise(planned)  # where it is there, that writes only the provenance that may be missing
         info = store.info(planned.target)
-        link = run.project().link(_result_name(planned, target), store.path(planned.target))
+        link = run.project().link(result_name(planned, target), store.path(planned.target))
         storegc.add_root(store, link)
     if there:
         run.report.line("nothing to do: it is built")
@@ -159,10 +190,28 @@ def _opened(logfile: Path | None) -> AbstractContextManager[BinaryIO]:
         raise UsageError(f"`{logfile}` cannot be read: {error.strerror}") from error
 
 
-def _result_name(planned: Plan, target: str | None) -> str:
+def caveats(planned: Plan) -> list[str]:
+    """Say what is not promised of a build as it was asked for."""
+    from recipes.plan import Build
+
+    built = planned.derivations[planned.target]
+    assert isinstance(built, Build)  # noqa: S101 - for the type checker
+    said = []
+    if built.visible:
+        said.append(f"built with this machine's {built.host['version']}: elsewhere the bytes are others")
+    if built.sandbox == "none":
+        said.append(
+            "built without a sandbox: it can read and write all that you can, and reach the network; "
+            "neither its bytes nor that it leaves nothing running is promised"
+        )
+    return said
+
+
+def result_name(planned: Plan, target: str | None) -> str:
+    """Name the link to a build in the checkout: `result-VARIANT`, and what else tells it from others."""
     from recipes.run import system
 
     other = [target] if target else []
     foreign = [planned.platform] if planned.platform != system() else []
     unlocked = ["unlocked"] if planned.unlocked else []
-    return "-".join(["result", planned.variant, *other, *foreign, *unlocked])
+    return "-".join(["result", planned.variant, *other, *planned.instead, *foreign, *unlocked])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recipes.errors import RecipesError
+from recipes.errors import RecipesError, UsageError
 
 
 def variants(incomplete: str) -> list[str]:
@@ -32,8 +32,32 @@ Offline = Annotated[bool, typer.Option("--offline", help="Use only what is in th
 PlatformName = Annotated[
     str | None, typer.Option("--platform", help="Build for this platform.", metavar="PLATFORM")
 ]
+Toolchain = Annotated[
+    str | None,
+    typer.Option("--toolchain", help="Compile with this one: pypi, host or conda.", metavar="KIND"),
+]
+Sandbox = Annotated[
+    str | None,
+    typer.Option(
+        "--sandbox", help="Isolate builds by auto, bubblewrap, unshare, or none at all.", metavar="WAY"
+    ),
+]
 Override = Annotated[
     list[str] | None,
     typer.Option("--override", help="Take a source at a REF or from a PATH instead.", metavar="SOURCE=REF"),
 ]
 Target = Annotated[str | None, typer.Argument(help="A component; the variant's target without it.")]
+AnyVariant = Annotated[
+    str | None,
+    typer.Option("--variant", "-V", help="The environment to work on.", autocompletion=variants),
+]
+Output = Annotated[Path | None, typer.Option("--output", help="The file to write.")]
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write what `--output` asks for, whole or not at all. Raises UsageError where there is no directory."""
+    from recipes import files
+
+    if not path.parent.is_dir():
+        raise UsageError(f"no directory `{path.parent}` to write `{path.name}` to")
+    files.write_atomic(path, data)

@@ -39,8 +39,8 @@ class Trees:
 def render(plan: Plan, trees: Trees) -> str:
     """Give the script. Raises UsageError for a source that neither git, a URL nor a package index has."""
     target = plan.derivations[plan.target]
-    if not isinstance(target, Build) or target.sandbox != "namespaces":
-        raise UsageError("only a build in a sandbox can be written down as a script")
+    if not isinstance(target, Build) or target.sandbox != "namespaces" or target.visible:
+        raise UsageError("only a build in a sandbox, and without the host's compiler, can be a script")
     filled = {
         "COMPONENT": plan.component,
         "VARIANT": plan.variant,

@@ -27,7 +27,9 @@ while [ $# -gt 1 ]; do
     fi
     shift
 done
-exec /toolchain/cmake/cmake/data/bin/cmake -E copy "${0%/bin/python}/kernels/${1#/src/}.o" "$object"
+cmake=/toolchain/cmake/cmake/data/bin/cmake
+[ -x $cmake ] || cmake=/toolchain/conda/bin/cmake
+exec $cmake -E copy "${0%/bin/python}/kernels/${1#/src/}.o" "$object"
 """
 
 

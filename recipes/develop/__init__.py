@@ -1,0 +1,1 @@
+"""Development environments: what one is made of, making it, entering it, telling other programs of it."""

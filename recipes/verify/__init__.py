@@ -1,0 +1,1 @@
+"""Verifying: build again in a world that differs, compare to the byte, look for what made a difference."""
