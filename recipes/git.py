@@ -117,6 +117,20 @@ class Git:
                 return Resolved(refs.get(f"{name}^{{}}", refs[name]), name)
         raise giturls.unknown(url, ref, refs)
 
+    def refs(self, url: str) -> dict[str, str]:
+        """Give all that a repository advertises, name to object: `HEAD`, refs, and peeled tags (`…^{}`).
+
+        Raises FetchError.
+        """
+        return self._refs(url, ())
+
+    def head(self, url: str) -> str:
+        """Give the commit of the default branch. Raises FetchError, and SpecError for an empty repository."""
+        refs = self.refs(url)
+        if "HEAD" not in refs:
+            raise SpecError(f"`{shown(url)}` has no default branch", hint=f"`git ls-remote {shown(url)}`")
+        return refs["HEAD"]
+
     def fetch(self, url: str, commit: str, ref: str | None, tick: Tick) -> Commit:
         """Bring in a commit and its trees, unless they are there; blobs only where the server insists.
 

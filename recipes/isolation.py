@@ -20,6 +20,7 @@ from recipes.errors import SandboxError, ToolchainError
 from recipes.sandbox import Bind, Sandbox
 
 SHELL = "/bin/sh"
+_PACKAGES = ("site-packages", "dist-packages")
 _HOPS = 40  # as many as the kernel follows
 _SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin", "/usr")
 _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
@@ -145,7 +146,7 @@ def python(env: Mapping[str, str], empty: Path) -> tuple[Bind, ...]:
     """
     program, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
     inside = Path(toolchain.PYTHON).parent.parent / "lib" / library.name
-    packages = [one for one in ("site-packages", "dist-packages") if (library / one).is_dir()]
+    packages = [one for one in _PACKAGES if (library / one).is_dir()]
     return (
         *runtime([str(program)], env),
         Bind(str(program), toolchain.PYTHON),
@@ -162,7 +163,8 @@ def interpreter(etc: Path) -> tuple[tuple[Bind, ...], tuple[tuple[str, str], ...
     binds, links = shown(directories())
     covered = [Path(one) for one in directories()]
     more: list[Bind] = []
-    for place in (Path(sys.prefix), Path(sys.base_prefix), *_hops(Path(sys.executable))):
+    packages = [Path(one) for one in sys.path if one.endswith(_PACKAGES) and Path(one).is_dir()]
+    for place in (Path(sys.prefix), Path(sys.base_prefix), *packages, *_hops(Path(sys.executable))):
         for path in dict.fromkeys((place, place.resolve())):
             if not any(path.is_relative_to(one) for one in covered):
                 more.append(Bind(str(place.resolve()), str(path)))
