@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recipes.files import copy_tree
+from recipes.treewriter import copy_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = Path(sys.executable).with_name("recipes")

@@ -16,8 +16,8 @@ from pathlib import Path
 from plain_cmake import Recipes, become_subreaper, spent
 
 from recipes.errors import StoreError
-from recipes.files import copy_tree
 from recipes.store import Store
+from recipes.treewriter import copy_tree
 
 LIMIT = 0.15  # of a clean build
 

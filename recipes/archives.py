@@ -8,8 +8,9 @@ from pathlib import Path
 
 from recipes import tarfiles, tree, zipfiles
 from recipes.errors import IntegrityError, SpecError
-from recipes.files import FileChunks, Tick, TreeWriter
+from recipes.files import FileChunks, Tick
 from recipes.members import Limits
+from recipes.treewriter import TreeWriter
 
 LIMITS = Limits()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import cmake, compilercache, crowd, failures, files, isolation, process, workplace
+from recipes import cmake, compilercache, crowd, failures, isolation, process, treewriter, workplace
 from recipes.breakages import Row
 from recipes.compilercache import CompilerCache
 from recipes.crowd import Guard
@@ -189,7 +189,7 @@ def _collect(result: Path, roots: Mapping[str, Path], build: Build, log: Path) -
             )
         (result / target).parent.mkdir(parents=True, exist_ok=True)
         if found.is_dir():
-            files.copy_tree(found, result / target)
+            treewriter.copy_tree(found, result / target)
         else:
             shutil.copy(found, result / target)
     return result

@@ -22,18 +22,30 @@ from recipes.project import Project
 from recipes.report import Report
 from recipes.requirements import Requirements
 
-# as `Project.lock_files` and `Project.conda_lock_file` name them
-_LOCK, _WHEELS, _CONDA = ".lock.yaml", ".requirements.txt", ".conda-lock.yml"
+# as `Project.locks` names them
+_LOCK, _WHEELS, _DEVELOPMENT = ".lock.yaml", ".requirements.txt", ".development.txt"
+_CONDA = ".conda-lock.yml"
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two that are compared: its sources, and what else is locked beside them."""
+    """One of two that are compared: its sources, and what else is locked beside them; None for nothing."""
 
     name: str
     lock: Lock
     toolchain: Requirements | None
+    development: Requirements | None = None
     conda: CondaLock | None = None
+
+    @property
+    def beside(self) -> list[str]:
+        """Say what is locked beside the sources."""
+        parts = {
+            "toolchain": self.toolchain,
+            "development packages": self.development,
+            "conda environment": self.conda,
+        }
+        return [name for name, one in parts.items() if one is not None]
 
 
 @dataclass(frozen=True)
@@ -94,26 +106,59 @@ class Sides:
 
 
 def _side(name: str, text: bytes, beside: Callable[[str], bytes | None]) -> Side:
-    lock, wheels, conda = locks.parse(text, name), beside(_WHEELS), beside(_CONDA)
+    conda = beside(_CONDA)
+    return Side(
+        name,
+        locks.parse(text, name),
+        _requirements(beside(_WHEELS), f"the wheels of {name}"),
+        _requirements(beside(_DEVELOPMENT), f"the development packages of {name}"),
+        None if conda is None else lockfile.parse(conda, f"the conda lock of {name}"),
+    )
+
+
+def _requirements(text: bytes | None, name: str) -> Requirements | None:
     try:
-        toolchain = None if wheels is None else requirements.parse(wheels.decode(), f"the wheels of {name}")
+        return None if text is None else requirements.parse(text.decode(), name)
     except UnicodeDecodeError as wrong:
-        raise LockError(f"the wheels of {name}: not UTF-8: byte {wrong.start}") from wrong
-    environment = None if conda is None else lockfile.parse(conda, f"the conda lock of {name}")
-    return Side(name, lock, toolchain, environment)
+        raise LockError(f"{name}: not UTF-8: byte {wrong.start}") from wrong
+
+
+def present(project: Project, variant: str) -> Side:
+    """Give the locks of a variant as they are now; what is not there has nothing in it. Raises LockError."""
+    sources, toolchain = project.lock_files(variant)
+    development, conda = project.development_file(variant), project.conda_lock_file(variant)
+    return Side(
+        variant,
+        project.lock(variant) if sources.is_file() else Lock(sources={}),
+        project.toolchain(variant) if toolchain.is_file() else Requirements(),
+        project.development(variant) if development.is_file() else Requirements(),
+        project.conda_lock(variant) if conda.is_file() else CondaLock((), (), ()),
+    )
 
 
 def difference(old: Side, new: Side, git: Git, report: Report) -> Difference:
     """Compare two locks; what lies between their commits is asked of their repositories."""
-    wheels: tuple[diff.WheelChanged, ...] = ()
-    if old.toolchain is not None and new.toolchain is not None:
-        wheels = diff.wheels(old.toolchain, new.toolchain)
-    elif old.toolchain is not None or new.toolchain is not None:
-        lacking = old.name if old.toolchain is None else new.name
-        report.line(f"`{lacking}` has no toolchain beside it: packages are not compared")
-    if old.conda is not None and new.conda is not None:
-        wheels += diff.conda(old.conda, new.conda)
-    return Difference(sources(old.lock, new.lock, git, report), wheels)
+    for one, other in ((old, new), (new, old)):
+        lacking = [what for what in other.beside if what not in one.beside]
+        if lacking:
+            what = " and no ".join(lacking)
+            report.line(f"`{one.name}` has no {what} beside it: packages are not compared")
+    return Difference(
+        sources(old.lock, new.lock, git, report),
+        (
+            *_wheels(old.toolchain, new.toolchain),
+            *_wheels(old.development, new.development),
+            *_conda(old.conda, new.conda),
+        ),
+    )
+
+
+def _wheels(old: Requirements | None, new: Requirements | None) -> tuple[diff.WheelChanged, ...]:
+    return () if old is None or new is None else diff.wheels(old, new)
+
+
+def _conda(old: CondaLock | None, new: CondaLock | None) -> tuple[diff.WheelChanged, ...]:
+    return () if old is None or new is None else diff.conda(old, new)
 
 
 def sources(old: Lock, new: Lock, git: Git, report: Report) -> tuple[diff.SourceChanged, ...]:

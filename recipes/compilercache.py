@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
-from recipes import caching, files, hashes, tarfiles, toolchain, tree
+from recipes import caching, files, hashes, tarfiles, toolchain, tree, treewriter
 from recipes.derivations import Build
 from recipes.errors import RecipesError
 from recipes.members import Limits
@@ -169,15 +169,14 @@ def _newest_first(paths: Iterator[Path]) -> list[tuple[Path, int]]:
 def _unpack(archive: Path, directory: Path) -> None:
     """Unpack an archive whose bytes are those of its name; FileNotFoundError, else RecipesError."""
     try:
-        with archive.open("rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
+        actual = files.sha256(archive)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise RecipesError(f"it cannot be read: {error.strerror}") from None
     if actual != archive.stem:
         raise RecipesError(f"its bytes have the SHA-256 {actual}")
-    writer = files.TreeWriter(directory, Filter(), archive.name)
+    writer = treewriter.TreeWriter(directory, Filter(), archive.name)
     for entry in tarfiles.entries(archive, archive.name, Limits()):
         writer.take(entry)
     writer.close()

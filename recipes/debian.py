@@ -10,14 +10,13 @@ each suite that is asked for:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import aptsources, flock, hashes
+from recipes import aptsources, files, flock, hashes
 from recipes.apt import SILENCE, Apt, complaints
 from recipes.aptsources import Entry, Listed
 from recipes.errors import FetchError, IntegrityError
@@ -85,10 +84,10 @@ class Debian:
         ended = self.apt.run(index, "apt-get", "source", *options, what, cwd=scratch)
         failed, came = scratch / f"{orig.file}.FAILED", scratch / orig.file
         if failed.is_file():  # apt's name for what is not what the index says
-            raise _differs(orig, _sha256(failed) if failed.stat().st_size else complaints(ended)[0])
+            raise _differs(orig, files.sha256(failed) if failed.stat().st_size else complaints(ended)[0])
         if ended.code or not came.is_file():
             raise FetchError(f"{orig.file} could not be had from apt's archives: {complaints(ended)[0]}")
-        if (actual := _sha256(came)) != orig.sha256:
+        if (actual := files.sha256(came)) != orig.sha256:
             raise _differs(orig, actual)
         return came
 
@@ -161,8 +160,3 @@ def _differs(orig: Orig, actual: str) -> IntegrityError:
         f"{orig.file} of Debian's archive does not have its hash\n"
         f"  expected  {orig.sha256}\n  actual    {actual}"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

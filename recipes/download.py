@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote
 
-from recipes import flock
+from recipes import files, flock
 from recipes.errors import FetchError, IntegrityError
 from recipes.files import PIECE, Tick
 from recipes.web import HttpSettings, failure, persist, redacted
@@ -117,7 +117,7 @@ def download(
     part = dest.with_name(f"{dest.name}.part")
     dest.parent.mkdir(parents=True, exist_ok=True)
     with flock.exclusive(dest.with_name(f"{dest.name}.lock")):
-        if dest.is_file() and _sha256(dest) == wanted.sha256:
+        if dest.is_file() and files.sha256(dest) == wanted.sha256:
             return
         try:
             _obtain(wanted, part)
@@ -125,11 +125,6 @@ def download(
             part.unlink(missing_ok=True)
             raise
         part.replace(dest)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _obtain(wanted: _Wanted, path: Path) -> None:

@@ -17,7 +17,6 @@ from recipes import archives, download, gitsays, origins
 from recipes.archives import Want
 from recipes.debian import Debian, Orig
 from recipes.errors import FetchError, IntegrityError, RecipesError
-from recipes.files import TreeWriter
 from recipes.git import Git
 from recipes.origins import Archive, DebianOrigin, GitOrigin, Kind, Origin, PypiOrigin, file_name
 from recipes.plan import SourceTree, UnpackedWheel
@@ -25,6 +24,7 @@ from recipes.pypi import Index
 from recipes.report import Report, Task
 from recipes.settings import Settings
 from recipes.store import Store
+from recipes.treewriter import TreeWriter
 
 PARALLEL = 8  # transfers at once: enough to hide latency, few enough for a polite client
 

@@ -1,21 +1,20 @@
-"""Trees on disk: the only writer and reader of them.
+"""Trees on disk: read, hashed, made read-only, removed; files that are written whole or not at all.
 
-What is written is the same everywhere: modes are 0644 and 0755 whatever the umask is, and times are one
-second after the epoch, as in Nix's store. Nothing is ever written through a symbolic link. Names on disk
-are the bytes of `recipes.tree.to_bytes`, whatever the locale is.
+No symbolic link is followed below a root. Names on disk are the bytes of `recipes.tree.to_bytes`,
+whatever the locale is. `recipes.treewriter` is what writes trees.
 """
 
 # Names are bytes here, which pathlib does not take.
-# ruff: noqa: PTH101, PTH102, PTH104, PTH115, PTH208, PTH211
+# ruff: noqa: PTH101, PTH104, PTH115, PTH208
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,134 +31,6 @@ PIECE = 1 << 20  # bytes that are read at once
 _PATH_MAX = 4096  # bytes of a path that the kernel takes, with the NUL at its end
 _WIDEST = 300  # characters of a path that are shown
 _REACH = 100  # directories that `remove` goes down before it lifts what is below to the top
-
-_TIMES = (1_000_000_000, 1_000_000_000)  # nanoseconds: access and modification, one second after the epoch
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# What copy_file_range answers where a file system or a pair of them does not have it (copy_file_range(2)).
-_NO_RANGES = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
-
-
-class TreeWriter:
-    """Writes the entries that a filter takes below `root`, which is made where it is missing.
-
-    `origin` names where the entries come from, in messages; `count` is how many were written. For one
-    thread. What a failure leaves half-written below `root` is for the caller to `remove`.
-    """
-
-    def __init__(self, root: Path, filter: tree.Filter, origin: str) -> None:  # noqa: A002 - the glossary's word
-        self.root = root
-        self.count = 0
-        self._filter = filter
-        self._origin = origin
-        self._top = os.fsencode(root)
-        self._directories: set[str] = set()
-        root.parent.mkdir(parents=True, exist_ok=True)
-        self._make_directory("")
-
-    def take(self, entry: tree.Entry) -> bool:
-        """Write an entry if the filter takes it, and say whether it does; only then is it read.
-
-        Raises IntegrityError as `place` and `write` do.
-        """
-        place = self.place(entry.path)
-        if place is not None:
-            self.write(place, entry)
-        return place is not None
-
-    def place(self, path: str) -> str | None:
-        """Say where a path of the origin lands below the root, or None when it is not taken.
-
-        Raises IntegrityError for a name that `tree.check_name` refuses, taken or not.
-        """
-        tree.check_name(path, self._origin)
-        return None if tree.is_git_metadata(path) else self._filter.place(path)
-
-    def write(self, place: str, entry: tree.Entry) -> None:
-        """Write an entry to a place that `place` gave.
-
-        Raises IntegrityError where something is there already, for a place below a file or a symbolic link,
-        for a link to nothing, and for a file that does not have the size it is said to have.
-        """
-        self._make_parents(place)
-        path = self.path(place)
-        try:
-            if entry.kind == "symlink":
-                self._write_link(path, entry)
-            else:
-                self._write_file(path, entry)
-        except FileExistsError:
-            raise IntegrityError(
-                f"{self._origin} has two members for one place\n  place  {place!r}"
-            ) from None
-        self.count += 1
-
-    def close(self) -> None:
-        """Set the times of the directories: each entry that was written into one changed them."""
-        for directory in self._directories:
-            os.utime(self.path(directory), ns=_TIMES)
-
-    def _write_file(self, path: bytes, entry: tree.Entry) -> None:
-        size = _write_new(path, entry.chunks, _mode(self._filter.mode(entry.executable)))
-        if size != entry.size:
-            raise IntegrityError(
-                f"{self._origin} has a file that is not of its size\n  name      {entry.path!r}\n"
-                f"  expected  {entry.size} bytes\n  actual    {size} bytes"
-            )
-
-    def _write_link(self, path: bytes, entry: tree.Entry) -> None:
-        if not entry.target or "\0" in entry.target:  # git and tar can hold one, no file system can
-            raise IntegrityError(
-                f"{self._origin} has a symbolic link that cannot be\n  link    {entry.path!r}\n"
-                f"  target  {entry.target!r}"
-            )
-        os.symlink(tree.to_bytes(entry.target), path)
-        os.utime(path, ns=_TIMES, follow_symlinks=False)
-
-    def _make_parents(self, place: str) -> None:
-        parent = place.rpartition("/")[0]
-        if parent not in self._directories:
-            self._make_parents(parent)
-            self._make_directory(parent)
-
-    def _make_directory(self, place: str) -> None:
-        try:
-            _make_directory(self.path(place))
-        except FileExistsError:
-            raise IntegrityError(
-                f"{self._origin} has a member below a file or a symbolic link\n  place  {place!r}"
-            ) from None
-        self._directories.add(place)
-
-    def path(self, place: str) -> bytes:
-        """Give the path on disk of a place."""
-        return self._top + b"/" + tree.to_bytes(place)
-
-
-def _make_directory(path: bytes) -> None:
-    """Make a directory of mode 0755 unless it is there; FileExistsError where something else is."""
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise
-    else:
-        os.chmod(path, 0o755)  # noqa: S103 - what Nix and git give a directory
-
-
-def _mode(executable: bool) -> int:
-    return 0o755 if executable else 0o644
-
-
-def _write_new(path: bytes, chunks: Iterable[bytes], mode: int) -> int:
-    size = 0
-    with os.fdopen(os.open(path, _NEW, 0o600), "wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-            size += len(chunk)
-        file.flush()
-        os.fchmod(file.fileno(), mode)
-        os.utime(file.fileno(), ns=_TIMES)
-    return size
 
 
 def read_tree(root: Path, see: See = lambda _path, _info: None) -> hashes.Node:
@@ -189,6 +60,12 @@ def tree_hash(root: Path, see: See = lambda _path, _info: None) -> tuple[str, in
     return hashes.nar_hash_and_size(read_tree(root, see))
 
 
+def sha256(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes in hexadecimal digits. Follows a link; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class FileChunks:
     """A file's bytes in pieces, read anew by each iteration.
 
@@ -210,7 +87,7 @@ class FileChunks:
             os.close(file)
         if size != self._size:
             raise IntegrityError(
-                f"`{_shown(self._path)}` changed while it was read\n"
+                f"`{shown(self._path)}` changed while it was read\n"
                 f"  expected  {self._size} bytes\n  actual    {_least(size, self._size)} bytes"
             )
 
@@ -219,7 +96,7 @@ def _least(size: int, expected: int) -> str:
     return f"more than {expected}" if size > expected else f"{size}"
 
 
-def _shown(path: bytes) -> str:
+def shown(path: bytes) -> str:
     """Give a path as messages have it: one line, and the middle left out of a very long one."""
     text = one_line(tree.to_text(path))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST // 2]} … {text[-_WIDEST // 2 :]}"
@@ -227,14 +104,14 @@ def _shown(path: bytes) -> str:
 
 def _lstat(path: bytes, depth: int) -> os.stat_result:
     if depth > tree.DEEPEST or len(path) >= _PATH_MAX:
-        raise IntegrityError(f"`{_shown(path)}` is too deep: a tree has at most {tree.DEEPEST} levels")
+        raise IntegrityError(f"`{shown(path)}` is too deep: a tree has at most {tree.DEEPEST} levels")
     info = os.lstat(path)
     if stat.S_IFMT(info.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
-        raise IntegrityError(f"`{_shown(path)}` is neither a file, a directory nor a symbolic link")
+        raise IntegrityError(f"`{shown(path)}` is neither a file, a directory nor a symbolic link")
     return info
 
 
-def _walk(root: Path, *, backwards: bool = False) -> Iterator[tuple[bytes, os.stat_result]]:
+def walk(root: Path, *, backwards: bool = False) -> Iterator[tuple[bytes, os.stat_result]]:
     """List a tree, parents before children; a directory is read after it was yielded. Follows no link.
 
     Names come in their order, or `backwards`.
@@ -290,65 +167,10 @@ def _open_up(top: bytes) -> None:
 
 def make_read_only(root: Path) -> None:
     """Take the right to write away: files 0444 or 0555, directories 0555, children first; links stay."""
-    for path, info in reversed(list(_walk(root))):
+    for path, info in reversed(list(walk(root))):
         if not stat.S_ISLNK(info.st_mode):
             executable = stat.S_ISDIR(info.st_mode) or info.st_mode & stat.S_IXUSR
             os.chmod(path, 0o555 if executable else 0o444)
-
-
-def copy_tree(source: Path, dest: Path, *, backwards: bool = False) -> None:
-    """Copy a tree, a file or a link, writable (0644, 0755) and with the times that `TreeWriter` sets.
-
-    Names are made in their order, or `backwards`: some file systems list a directory as it was filled.
-    Makes the directories above `dest`, and merges into those that are there. Raises IntegrityError where a
-    file or a link would be overwritten or written through, and for a fifo, a socket, a device or a tree that
-    is too deep, before anything is copied.
-    """
-    start, directories = len(os.fsencode(source)), []
-    found = list(_walk(source, backwards=backwards))
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    for path, info in found:
-        place = os.fsencode(dest) + path[start:]
-        _copy_one(path, info, place)
-        if stat.S_ISDIR(info.st_mode):
-            directories.append(place)
-    for place in directories:
-        os.utime(place, ns=_TIMES)
-
-
-def _copy_one(path: bytes, info: os.stat_result, place: bytes) -> None:
-    try:
-        if stat.S_ISLNK(info.st_mode):
-            os.symlink(os.readlink(path), place)
-            os.utime(place, ns=_TIMES, follow_symlinks=False)
-        elif stat.S_ISREG(info.st_mode):
-            _copy_file(path, info, place)
-        else:
-            _make_directory(place)
-    except FileExistsError:
-        raise IntegrityError(
-            f"`{_shown(place)}` is there already and would be overwritten\n  source  {_shown(path)}"
-        ) from None
-
-
-def _copy_file(path: bytes, info: os.stat_result, place: bytes) -> None:
-    reading = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
-    with reading as reader, os.fdopen(os.open(place, _NEW, 0o600), "wb") as writer:
-        _copy_ranges(reader.fileno(), writer.fileno(), info.st_size)
-        shutil.copyfileobj(reader, writer, PIECE)  # what is left, from where the ranges ended
-        writer.flush()
-        os.fchmod(writer.fileno(), _mode(bool(info.st_mode & stat.S_IXUSR)))
-        os.utime(writer.fileno(), ns=_TIMES)
-
-
-def _copy_ranges(reader: int, writer: int, size: int) -> None:
-    """Copy inside the kernel, sharing blocks where the file system can; it may stop anywhere."""
-    try:
-        while size > 0 and (copied := os.copy_file_range(reader, writer, size)):
-            size -= copied
-    except OSError as error:
-        if error.errno not in _NO_RANGES:
-            raise
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -362,5 +184,5 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             os.fsync(descriptor)
         Path(name).replace(path)
     except BaseException:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
         raise

@@ -60,8 +60,11 @@ def is_sri(text: str) -> bool:
 
 
 def store_hash(text: str) -> str:
-    """Hash canonical text into the 32 characters that begin a store path's name (160 bits)."""
-    digest = hashlib.sha256(text.encode()).digest()[:20]
+    """Hash canonical text, or a path as in `recipes.tree`, into the 32 characters that begin a name.
+
+    A store path's name begins so; it is 160 bits of the SHA-256.
+    """
+    digest = hashlib.sha256(to_bytes(text)).digest()[:20]
     number = int.from_bytes(digest, "big")
     return "".join(NIX_BASE32[(number >> shift) & 31] for shift in range(155, -1, -5))
 

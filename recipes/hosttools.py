@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipes import isolation, process
+from recipes import files, isolation, process
 from recipes.errors import ToolchainError
 from recipes.toolchain import HostTools
 
@@ -84,7 +84,7 @@ def _digests(programs: Mapping[str, str], env: Mapping[str, str]) -> dict[str, s
     found |= {name: path for name, path in linked.items() if path.is_absolute() and path.is_file()}
     for bind in isolation.runtime([str(found[name]) for name in _STARTED], env):  # libbfd, libopcodes, …
         found.setdefault(Path(bind.target).name, Path(bind.source))
-    digests = {name: _sha256(path) for name, path in sorted(found.items())}
+    digests = {name: files.sha256(path) for name, path in sorted(found.items())}
     return {**digests, "headers": _headers(programs["c++"], env), "version": _version(compiler, env)}
 
 
@@ -112,8 +112,3 @@ def _said(argv: list[str], env: Mapping[str, str], given: bytes = b"") -> bytes:
         last = ended.err.decode(errors="replace").strip().splitlines()[:1]
         raise ToolchainError("\n".join([f"`{argv[0]}` cannot compile here", *(f"  {one}" for one in last)]))
     return ended.out
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ none that a compiler or linker looks for.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import sys
@@ -92,10 +93,11 @@ def refusal(one: Isolation, env: Mapping[str, str], probe_in: Path) -> str | Non
     return None if ended.code == 0 else (last[-1] if last else f"exit code {ended.code}")
 
 
-def runtime(programs: Sequence[str], env: Mapping[str, str]) -> tuple[Bind, ...]:
+def runtime(programs: Sequence[str], env: Mapping[str, str], modules: Sequence[str] = ()) -> tuple[Bind, ...]:
     """Give the files of the host that programs need to run: loader, libraries, /bin/sh. By path.
 
-    Raises SandboxError where the system has no glibc loader in its place.
+    `modules` are shared objects that they may load. Raises SandboxError where the system has no glibc loader
+    in its place.
     """
     loader = _LOADERS.get(platform.machine(), "")
     if not Path(loader).exists():
@@ -107,6 +109,9 @@ def runtime(programs: Sequence[str], env: Mapping[str, str]) -> tuple[Bind, ...]
     for program in (SHELL, *programs):
         if not _is_script(program):
             found |= _libraries(loader, program, env)
+    for module in modules:
+        with contextlib.suppress(SandboxError):  # one that lacks a library cannot be loaded outside either
+            found |= _libraries(loader, module, env)
     return tuple(Bind(str(Path(path).resolve()), path) for path in sorted(found))
 
 
@@ -147,8 +152,9 @@ def python(env: Mapping[str, str], empty: Path) -> tuple[Bind, ...]:
     program, library = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
     inside = Path(toolchain.PYTHON).parent.parent / "lib" / library.name
     packages = [one for one in _PACKAGES if (library / one).is_dir()]
+    modules = sorted(map(str, (library / "lib-dynload").glob("*.so")))  # zlib and others have their libraries
     return (
-        *runtime([str(program)], env),
+        *runtime([str(program)], env, modules),
         Bind(str(program), toolchain.PYTHON),
         Bind(str(library), str(inside)),
         *(Bind(str(empty), str(inside / one)) for one in packages),

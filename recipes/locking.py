@@ -1,4 +1,4 @@
-"""The `lock` command's work: resolve, show the difference, write only what changed; and `--check`."""
+"""The `lock` command's work: resolve, show the difference, write only what changed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recipes import lock as locks
 from recipes.conda import locking as conda
 from recipes.conda.condalock import Locker
 from recipes.diff import Difference
-from recipes.errors import FetchError, LockError, RecipesError, UsageError
+from recipes.errors import FetchError, RecipesError, UsageError
 from recipes.fetch import Fetcher
 from recipes.located import nearest
 from recipes.lock import Lock
-from recipes.lockfiles import before, refuse, write
+from recipes.lockfiles import before, write
 from recipes.project import Project
 from recipes.report import Report, Task
 from recipes.requirements import Requirements, Wheel
@@ -170,53 +170,3 @@ def _wheels(
 
 def _ignore(done: int, total: int | None = None) -> None:
     """Show nothing: the task says what is under way."""
-
-
-def check(project: Project, variants: Sequence[str], report: Report) -> None:
-    """Look, without a network, that locks answer their specs. Raises LockError with all that is wrong."""
-    sentences = []
-    for variant in variants:
-        wrong = _wrong(project, project.specs(variant))
-        sentences += wrong
-        if not wrong:
-            report.line(f"the locks of `{variant}` answer its specs")
-    if sentences:
-        raise LockError("\n".join(sentences), hint="`recipes lock`, then read the difference")
-
-
-def _wrong(project: Project, specs: Specs) -> list[str]:
-    parts: tuple[Callable[[], object], ...] = (
-        lambda: satisfied(specs, project.lock(specs.variant), project.toolchain(specs.variant)),
-        lambda: developed(specs, project),
-        lambda: conda.answered(specs, project),
-    )
-    sentences = []
-    for part in parts:
-        try:
-            part()
-        except LockError as error:
-            sentences.append(error.message)
-    return sentences
-
-
-def satisfied(specs: Specs, lock: Lock, toolchain: Requirements) -> None:
-    """Raise LockError, in sentences, where a variant's locks do not answer its specs."""
-    environment = specs.environment
-    found = locks.unsatisfied(lock, list(specs.sources()))
-    found += requirements.unsatisfied(toolchain, environment.pypi, environment.platforms)
-    refuse(specs.variant, found)
-
-
-def developed(specs: Specs, project: Project) -> Requirements:
-    """Give the locked packages of a variant's development environments; none where its spec asks for none.
-
-    Raises LockError, in sentences, where they do not answer the spec.
-    """
-    asked = specs.environment.development
-    if asked is None and not project.development_file(specs.variant).is_file():
-        return Requirements()
-    locked = project.development(specs.variant)
-    packages, pythons = (asked.packages, asked.python) if asked else ((), ())
-    found = requirements.unsatisfied(locked, packages, specs.environment.platforms, pythons)
-    refuse(specs.variant, [f"development: {one}" for one in found])
-    return locked

@@ -12,7 +12,6 @@ from pathlib import Path
 from recipes import files, giturls, worktree
 from recipes.errors import SpecError, UsageError
 from recipes.fetch import Fetcher
-from recipes.files import TreeWriter
 from recipes.located import nearest
 from recipes.lock import Lock, LockedSource
 from recipes.origins import GitOrigin
@@ -20,6 +19,7 @@ from recipes.plan import SourceTree, path_name
 from recipes.resolve import Resolver
 from recipes.spec import Source, Specs
 from recipes.tree import Entry
+from recipes.treewriter import TreeWriter
 from recipes.worktree import Worktree
 
 

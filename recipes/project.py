@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import breakages, files, located, lock, requirements
+from recipes import breakages, files, located, lock, requirements, speccheck
 from recipes.breakages import Row
 from recipes.conda import lockfile
 from recipes.conda.lockfile import CondaLock
 from recipes.errors import LockError, SpecError, UsageError, one_line
 from recipes.evidence import trust
-from recipes.giturls import is_commit_id
 from recipes.located import Located, Place
 from recipes.lock import Lock
-from recipes.origins import GitOrigin
 from recipes.requirements import Requirements
-from recipes.spec import NAME, Environment, Recipe, Specs, adapted, asked, unfilled
+from recipes.spec import Environment, Recipe, Specs, adapted
 
 # `extends:` merges these key by key, that many levels deep: by source and field, by component and option
 _MERGED = {"sources": 2, "options": 2, "outputs": 2, "inputs": 1, "development": 1}
@@ -45,12 +42,10 @@ class Project:
         found = self._environment(variant, ())
         environment = located.check(found, Environment, SpecError)
         recipes = self.recipes()
-        _check_names(found, environment, recipes)
-        _check_dates(found, environment, recipes)
+        speccheck.named(found, environment, recipes)
         recipes = {name: adapted(name, recipe, environment) for name, recipe in recipes.items()}
-        _check_cycles(recipes, lambda user, needed: self._input(found, environment, user, needed))
-        _check_closure(found, environment, recipes)
-        _check_options(found, environment, recipes)
+        where = functools.partial(self._input, found, environment)
+        speccheck.joined(found, environment, recipes, where)
         return Specs(variant, environment, recipes, self._files(recipes))
 
     def recipes(self) -> dict[str, Recipe]:
@@ -63,7 +58,7 @@ class Project:
             near = located.nearest(variant, self.variants())
             raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
         found = self._read(path)
-        _check_name(found.file, variant)
+        speccheck.file_name(found.file, variant)
         base = found.value.get("extends") if isinstance(found.value, dict) else None
         if not isinstance(base, str):
             return found
@@ -90,11 +85,11 @@ class Project:
 
     def _recipe(self, name: str) -> Recipe:
         found = self._recipe_file(name)
-        _check_name(found.file, name)
-        recipe = located.check(found, Recipe, SpecError)
+        speccheck.file_name(found.file, name)
+        recipe = _as_recipe((self.root / found.file).read_bytes(), found.file)
         named: list[tuple[Place, str]] = [(("inputs", at), one) for at, one in enumerate(recipe.inputs)]
         named += [(("source_of",), recipe.source_of)] if recipe.source_of else []
-        _check_known(found, named, self._components())
+        speccheck.components(found, named, self._components())
         for key in _PROGRAMS:
             program = getattr(recipe, key)
             if program and not (self.root / "recipes/components" / name / program).is_file():
@@ -219,6 +214,11 @@ def _spec(text: bytes, file: str) -> Located:
     return located.read(text, file, SpecError)
 
 
+@functools.lru_cache(maxsize=256)  # and each of them is checked for every variant
+def _as_recipe(text: bytes, file: str) -> Recipe:
+    return located.check(_spec(text, file), Recipe, SpecError)
+
+
 def find(start: Path) -> Project:
     """Find the checkout that a directory lies in. Raises UsageError where there is none."""
     for place in (start, *start.parents):
@@ -228,98 +228,3 @@ def find(start: Path) -> Project:
         f"no project in {start} or above: no `environments/` with `recipes/components/` beside it",
         hint="go to a checkout, or name one with `--project DIR`",
     )
-
-
-def _check_name(file: str, name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise SpecError(f"{file}: `{name}` is not a name: lower-case letters and digits, joined by `-._`")
-
-
-def _check_names(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
-    named: list[tuple[Place, str]] = [(("target",), environment.target)]
-    named += [(("sources", name), name) for name in environment.sources]
-    named += [(("options", name), name) for name in environment.options]
-    named += [(("outputs", name), name) for name in environment.outputs]
-    if environment.development:
-        imports = enumerate(environment.development.imports)
-        named += [(("development", "imports", at), name) for at, name in imports]
-    for name, more in environment.inputs.items():
-        named += [(("inputs", name), name), *((("inputs", name, at), one) for at, one in enumerate(more))]
-    _check_known(found, named, recipes)
-    for name in environment.sources:
-        if owner := recipes[name].source_of:
-            where = found.where(("sources", name))
-            raise SpecError(f"{where}: sources.{name}: it has the source of `{owner}`, and none of its own")
-
-
-def _check_dates(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
-    for name, change in environment.sources.items():
-        base = recipes[name].source
-        if base is None or change is None or change.before is None:
-            continue
-        source = asked(name, base, change)
-        if source.ref and (is_commit_id(source.ref) or source.ref.startswith("refs/tags/")):
-            wrong = f"only a branch has dates, and `ref` is `{source.ref}`"
-        elif not any(isinstance(one, GitOrigin) for one in source.origins):
-            wrong = "only a repository has dates, and the source has none among its origins"
-        else:
-            continue
-        raise SpecError(f"{found.where(('sources', name, 'before'))}: sources.{name}.before: {wrong}")
-
-
-def _check_known(found: Located, named: Iterable[tuple[Place, str]], known: Collection[str]) -> None:
-    for place, name in named:
-        if name not in known:
-            near = located.nearest(name, known)
-            raise SpecError(
-                f"{found.where(place)}: {located.dotted(place)}: no component `{one_line(name)}`{near}"
-            )
-
-
-def _check_closure(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
-    where, known = found.where(("sources",)), environment.sources
-    if environment.target not in known:
-        near = located.nearest(environment.target, known)
-        raise SpecError(
-            f"{found.where(('target',))}: target: `{environment.target}` is not among the sources{near}"
-        )
-    users = {name: name for name in known}
-    queue = list(known)
-    for name in queue:  # grows while it is read: all that is reachable, each once
-        owner = recipes[name].source_of or name
-        if owner not in known:
-            raise SpecError(f"{where}: sources: `{owner}` is missing, and `{users[name]}` is built with it")
-        new = [needed for needed in recipes[name].inputs if needed not in users]
-        users |= dict.fromkeys(new, name)
-        queue += new
-
-
-def _check_options(found: Located, environment: Environment, recipes: dict[str, Recipe]) -> None:
-    for component, options in environment.options.items():
-        for name, value in options.items():
-            place = ("options", component, name)
-            if recipes[component].script:
-                wrong: str | None = f"`{component}` is built by a script, not by CMake"
-            elif recipes[component].cmake is None:
-                wrong = f"nothing is built of `{component}`"
-            else:
-                wrong = unfilled(value, recipes[component].inputs)
-            if wrong:
-                raise SpecError(f"{found.where(place)}: {located.dotted(place)}: {wrong}")
-
-
-def _check_cycles(recipes: dict[str, Recipe], where: Callable[[str, str], str]) -> None:
-    done: set[str] = set()
-
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            cycle = (*above[above.index(name) :], name)
-            chain = " → ".join(cycle)
-            raise SpecError(f"{where(*cycle[:2])}: a component is built with itself: {chain}")
-        if name not in done:
-            for one in recipes[name].inputs:
-                visit(one, (*above, name))
-            done.add(name)
-
-    for name in recipes:
-        visit(name, ())

@@ -14,11 +14,12 @@ from recipes.derivations import CondaPrefix
 from recipes.errors import BuildError
 from recipes.evidence import record
 from recipes.fetch import Fetcher, settle
+from recipes.infos import Info
 from recipes.isolation import Isolation
 from recipes.plan import Build, Plan, SourceTree, UnpackedWheel
 from recipes.report import Report
 from recipes.settings import Choice
-from recipes.store import Info, Store
+from recipes.store import Store
 
 
 @dataclass

@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recipes import compare, diff, files, locking
-from recipes.conda.lockfile import CondaLock
+from recipes import compare, diff, files, locking, treewriter
 from recipes.diff import Difference
 from recipes.errors import FetchError, RecipesError
 from recipes.fetch import Fetcher
-from recipes.lock import Lock
 from recipes.project import Project
-from recipes.requirements import Requirements
 from recipes.run import Run
 
 _COPIED = ("environments", "locks", "recipes/components", "recipes/breakages.yaml", "recipes/trust.yaml")
@@ -51,7 +48,8 @@ def refresh(run: Run, variants: Sequence[str], fetcher: Fetcher, *, write: bool)
     with fetcher.store.scratch("refresh") as place:
         scratch = _copy(project, place)
         try:
-            locking.lock(scratch, variants, (), replace(fetcher, report=fetcher.report.aside()))
+            quiet = replace(fetcher, report=fetcher.report.aside())
+            locking.lock(scratch, variants, (), quiet, run.locker())
         except FetchError as error:
             raise FetchError(f"nothing is refreshed, as {error.message}", hint=error.hint) from error
         changed = list(_changed(project, scratch, variants, fetcher))
@@ -66,7 +64,7 @@ def _copy(project: Project, place: Path) -> Project:
         source = project.root / name
         if source.is_dir():
             (place / name).mkdir(parents=True)
-            files.copy_tree(source, place / name)
+            treewriter.copy_tree(source, place / name)
         elif source.is_file():
             files.write_atomic(place / name, source.read_bytes())
     return Project(place)
@@ -80,46 +78,13 @@ def _changed(old: Project, new: Project, variants: Sequence[str], fetcher: Fetch
             if path.is_file() and _bytes(old.root / path.relative_to(new.root)) != path.read_bytes()
         ]
         if names:
-            yield Changed(variant, tuple(names), _difference(old, new, variant, fetcher))
+            sides = compare.present(old, variant), compare.present(new, variant)
+            difference = compare.difference(*sides, fetcher.git, fetcher.report)
+            yield Changed(variant, tuple(names), difference)
 
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _difference(old: Project, new: Project, variant: str, fetcher: Fetcher) -> Difference:
-    before, after = _Locks(old, variant), _Locks(new, variant)
-    packages = (
-        *diff.wheels(before.toolchain(), after.toolchain()),
-        *diff.wheels(before.development(), after.development()),
-        *diff.conda(before.conda(), after.conda()),
-    )
-    sources = compare.sources(before.sources(), after.sources(), fetcher.git, fetcher.report)
-    return Difference(sources, packages)
-
-
-@dataclass(frozen=True)
-class _Locks:
-    """The locks of a variant, empty where there is none yet."""
-
-    project: Project
-    variant: str
-
-    def sources(self) -> Lock:
-        path, _ = self.project.lock_files(self.variant)
-        return self.project.lock(self.variant) if path.is_file() else Lock(sources={})
-
-    def toolchain(self) -> Requirements:
-        _, path = self.project.lock_files(self.variant)
-        return self.project.toolchain(self.variant) if path.is_file() else Requirements()
-
-    def development(self) -> Requirements:
-        path = self.project.development_file(self.variant)
-        return self.project.development(self.variant) if path.is_file() else Requirements()
-
-    def conda(self) -> CondaLock | None:
-        path = self.project.conda_lock_file(self.variant)
-        return self.project.conda_lock(self.variant) if path.is_file() else None
 
 
 def build(run: Run, variants: Sequence[str]) -> list[Built]:

@@ -10,11 +10,12 @@ from typing import Literal
 
 from recipes import files, storecheck, storegc
 from recipes.errors import RecipesError, StoreError, VerifyError
+from recipes.infos import Info
 from recipes.plan import Build, Plan
 from recipes.realise import Realiser
 from recipes.report import Report
 from recipes.run import Run
-from recipes.store import Info, Store
+from recipes.store import Store
 from recipes.storecheck import Problem
 
 Verb = Literal["fetch", "build", "set modes", "remove"]

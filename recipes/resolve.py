@@ -16,13 +16,14 @@ from recipes.archives import Want, unpack
 from recipes.dates import written
 from recipes.errors import FetchError, IntegrityError, RecipesError, SpecError
 from recipes.fetch import PARALLEL, Fetcher, silent
-from recipes.files import TreeWriter, tree_hash
+from recipes.files import tree_hash
 from recipes.git import Resolved
 from recipes.lock import Lock, LockedSource
 from recipes.origins import Archive, GitOrigin, Origin, answers, file_name
 from recipes.plan import SourceTree, path_name
 from recipes.requirements import Requirements, Wheel
 from recipes.spec import Development, Environment, Source, Taken
+from recipes.treewriter import TreeWriter
 
 
 @dataclass(frozen=True)

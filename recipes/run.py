@@ -5,37 +5,32 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
-from recipes import breakages, hosttools, locking, override, plan, project, settings, toolchain
-from recipes.breakages import Pin
-from recipes.builder import Builder
-from recipes.compilercache import CompilerCache, Use
-from recipes.conda import condarc
-from recipes.conda import locking as conda_locking
-from recipes.conda.condalock import Locker
-from recipes.conda.lockfile import CondaPackage
-from recipes.conda.prefix import Installer
-from recipes.debian import Debian
-from recipes.derivations import UnpackedWheel, path_name
+from recipes import breakages, lockcheck, project, settings, toolchain
 from recipes.errors import FetchError, LockError, SandboxError, UsageError
-from recipes.fetch import Fetcher
-from recipes.git import Git
 from recipes.located import nearest
 from recipes.origins import KINDS, Kind
-from recipes.plan import Plan
 from recipes.project import Project
-from recipes.pypi import Index
-from recipes.realise import Realiser
 from recipes.report import Report
-from recipes.requirements import Wheel
 from recipes.settings import Choice
 from recipes.spec import Specs
 from recipes.store import Store
 from recipes.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from recipes.breakages import Pin
+    from recipes.compilercache import CompilerCache, Use
+    from recipes.conda.condalock import Locker
+    from recipes.conda.lockfile import CondaPackage
+    from recipes.conda.prefix import Installer
+    from recipes.fetch import Fetcher
+    from recipes.plan import Plan
+    from recipes.realise import Realiser
+    from recipes.requirements import Wheel
 
 _SYSTEMS = {("linux", "x86_64"): "linux-64", ("linux", "aarch64"): "linux-aarch64"}
 
@@ -64,8 +59,13 @@ class Run:
 
     def fetcher(self, only: str | None = None, *, offline: bool = False) -> Fetcher:
         """Make what brings things in; `only` is the one kind of origin that is allowed."""
+        from recipes.debian import Debian
+        from recipes.fetch import Fetcher
+        from recipes.git import Git
+        from recipes.pypi import Index
+
         if only is not None:
-            _known("kind of origin", only, KINDS)
+            look_up("kind of origin", only, KINDS)
         chosen = self.settings()
         git = Git(chosen.store / "git", rewrite=chosen.rewrite, timeout=chosen.timeout, env=self.environ)
         index = Index(sys.executable, self.environ, patience=chosen.timeout)
@@ -83,6 +83,9 @@ class Run:
 
     def locker(self, program: str | None = None) -> Locker:
         """Make what locks conda environments; `program` is a solver to use in place of ours."""
+        from recipes.conda import condarc
+        from recipes.conda.condalock import Locker
+
         found, mirrors = condarc.read(self.environ), self.settings().mirrors
         return Locker(sys.executable, self.environ, found, mirrors, program=program)
 
@@ -103,6 +106,9 @@ class Run:
         With `keep_failed`, what a failed build leaves stays; `again` is the command that asks for that.
         `cache` says what builds do with what compilers kept of earlier ones, `sandbox` what isolates them.
         """
+        from recipes.builder import Builder
+        from recipes.realise import Realiser
+
         fetcher = self.fetcher(only, offline=offline)
         count = jobs or len(os.sched_getaffinity(0))
         table = self.project().breakages()
@@ -112,6 +118,9 @@ class Run:
 
     def installer(self, *, offline: bool = False) -> Installer:
         """Make what installs conda packages."""
+        from recipes.conda import condarc
+        from recipes.conda.prefix import Installer
+
         chosen = self.settings()
         return Installer(
             self.store(),
@@ -126,6 +135,8 @@ class Run:
 
     def ccache(self, variant: str | None, fetcher: Fetcher) -> str | None:
         """Bring in the ccache of a variant's toolchain, which is no part of a build; give its store path."""
+        from recipes.derivations import UnpackedWheel, path_name
+
         wheels = self.project().toolchain(variant).for_platform(system()) if variant else ()
         found = [UnpackedWheel(one) for one in wheels if one.project == toolchain.CCACHE]
         named = {path_name(one): one for one in found}
@@ -137,6 +148,8 @@ class Run:
         return next(iter(named), None)
 
     def _cache(self, use: Use, ccache: str | None) -> CompilerCache | None:
+        from recipes.compilercache import CompilerCache
+
         chosen = self.settings()
         if use == "none" or not chosen.cache_size:
             return None
@@ -157,10 +170,12 @@ class Run:
         `overrides` are words such as `fp16=master`; with them, the plan is not the lock's. `tools` is a
         kind of toolchain in place of the environment's, `sandbox` one in place of the user's setting.
         """
+        from recipes import override, plan
+
         found = self.project()
         specs = found.specs(variant)
         locked, requirements = found.lock(variant), found.toolchain(variant)
-        locking.satisfied(specs, locked, requirements)
+        lockcheck.satisfied(specs, locked, requirements)
         changed = override.parse(overrides, specs, self.directory, self.environ.get("HOME"))
         if changed:
             locked = override.apply(specs, locked, changed, self.fetcher(), self.environ)
@@ -187,10 +202,12 @@ class Run:
         """Say how builds are isolated: as asked, else as the user's settings say."""
         if asked is None:
             return self.settings().sandbox
-        _known("sandbox", asked, settings.SANDBOXES)
+        look_up("sandbox", asked, settings.SANDBOXES)
         return cast("Choice", asked)
 
     def _toolchain(self, kind: toolchain.Kind, specs: Specs, wheels: Sequence[Wheel], on: str) -> Toolchain:
+        from recipes import hosttools
+
         match kind:
             case "pypi":
                 return toolchain.pypi(wheels, on, system())
@@ -201,7 +218,7 @@ class Run:
 
     def conda(self, specs: Specs, platform: str) -> tuple[CondaPackage, ...]:
         """Give a variant's locked conda packages. Raises LockError, also where its spec asks for none."""
-        locked = conda_locking.answered(specs, self.project())
+        locked = lockcheck.answered(specs, self.project())
         if locked is None:
             raise LockError(
                 f"`{specs.variant}` has no conda environment: its spec has no `conda:`",
@@ -225,22 +242,23 @@ def system() -> str:
 
 def _kind(specs: Specs, asked: str | None) -> toolchain.Kind:
     if asked is not None:
-        _known("toolchain", asked, get_args(toolchain.Kind))
+        look_up("toolchain", asked, get_args(toolchain.Kind))
     return cast("toolchain.Kind", asked or specs.environment.toolchain)
 
 
 def _target(specs: Specs, target: str | None) -> str:
     if target is not None:
         locked = [name for name in specs.recipes if specs.owner(name) in specs.environment.sources]
-        _known(f"component of `{specs.variant}`", target, locked)
+        look_up(f"component of `{specs.variant}`", target, locked)
     return target or specs.environment.target
 
 
 def _platform(specs: Specs, platform: str) -> str:
-    _known(f"platform of `{specs.variant}`", platform, specs.environment.platforms)
+    look_up(f"platform of `{specs.variant}`", platform, specs.environment.platforms)
     return platform
 
 
-def _known(what: str, name: str, known: Sequence[str]) -> None:
+def look_up(what: str, name: str, known: Collection[str]) -> None:
+    """Raise UsageError for a name that is not known."""
     if name not in known:
         raise UsageError(f"no {what} `{name}`{nearest(name, known)}", hint=f"there is {', '.join(known)}")

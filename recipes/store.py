@@ -5,7 +5,8 @@
     info/HASH-NAME.json  what is known of it (`Info`); an entry is valid when both are there
     archives/SHA256      downloaded archives, by the SHA-256 of their bytes in hexadecimal
     logs/HASH-NAME.log   the log of the newest build of an entry, whether it went well or not
-    provenance/          statements on entries, `HASH-NAME.json`, signed ones `HASH-NAME.dsse.json`
+    provenance/          statements on entries, `HASH-NAME.json`, signed ones `HASH-NAME.dsse.json`, and
+                         beside each `….sha256` with its hash, as sha256sum(1) writes it
     cache/               what compilers keep between builds
     git/                 repositories that sources are fetched through
     apt/                 indexes of Debian's archive
@@ -23,44 +24,25 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from recipes import durable, files, flock
+from recipes import durable, files, flock, infos
 from recipes.errors import IntegrityError, StoreError
+from recipes.infos import Info
 from recipes.storedir import StoreDirectory
 
 # Nix's alphabet, and a length that leaves room for `.json` and the like in a file name of 255 bytes.
 _NAME = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._-]{1,190}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 STATEMENTS = (".json", ".dsse.json")  # how the names of provenance end
+SUM = ".sha256"
+BESIDE = (*STATEMENTS, *(f"{one}{SUM}" for one in STATEMENTS))  # all that provenance/ has of one entry
 _LABEL = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+._-]*")
-
-
-class Info(BaseModel):
-    """What the store knows of an entry.
-
-    `nar_hash` is the SRI hash of its NAR, `nar_size` the length of that in bytes; `references` are the
-    entries that it needs; `kind` says what made it (`build`, `source`, `wheel`) and `origin` where it
-    came from, for people; `log` says whether there was a log when it was added.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: str
-    nar_hash: str
-    nar_size: int
-    references: tuple[str, ...] = ()
-    kind: str
-    origin: str | None = None
-    log: bool = False
 
 
 class Store:
@@ -94,8 +76,7 @@ class Store:
 
     def archive_hash(self, sha256: str) -> str:
         """Hash an archive that is there again: the SHA-256 of its bytes, in hexadecimal digits."""
-        with self.archive(sha256).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(self.archive(sha256))
 
     def has(self, name: str) -> bool:
         """Say whether an entry is there and whole, as far as two calls of stat tell."""
@@ -107,13 +88,13 @@ class Store:
         """Read what is known of an entry. Raises StoreError when it is not there, or its info is damaged."""
         self.directory.check()
         try:
-            return _read(self.info_path(name).read_bytes())
+            return infos.parse(self.info_path(name).read_bytes())
         except FileNotFoundError:
             raise StoreError(f"store path `{name}` is not there\n  store  {self.root}") from None
         except ValueError as error:
             where = self.info_path(name)
             raise StoreError(
-                f"the info of store path `{name}` is damaged\n  file   {where}\n  error  {_why(error)}",
+                f"the info of store path `{name}` is damaged\n  file   {where}\n  error  {infos.why(error)}",
                 hint="`recipes store repair`",
             ) from None
 
@@ -130,9 +111,15 @@ class Store:
         return self.root / "provenance" / f"{checked(name)}{STATEMENTS[1]}"
 
     def attach(self, path: Path, data: bytes) -> None:
-        """Write what `provenance_path` or `signature_path` gave: the old bytes or the new, never a part."""
+        """Write what `provenance_path` or `signature_path` gave: the old bytes or the new, never a part.
+
+        The caller holds the entry's lock. Where a kill comes between, the new bytes have no hash beside them.
+        """
         self.directory.prepare()
+        beside = path.with_name(f"{path.name}{SUM}")
+        files.remove(beside)
         files.write_atomic(path, data)
+        files.write_atomic(beside, sum_line(path.name, data))
 
     @contextmanager
     def lock(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -217,9 +204,10 @@ class Store:
             origin=origin and origin.encode("utf-8", "replace").decode(),  # JSON has no lone surrogates
             log=self.log_path(name).is_file(),
         )
+        self._forget_statements(name)  # a killed process left them: they may speak of other bytes
         self._move(tree, self.path(name))
         durable.sync_file_system(self.root / "paths")
-        files.write_atomic(self.info_path(name), _written(info))
+        files.write_atomic(self.info_path(name), infos.written(info))
         durable.sync_directory(self.root / "info")
         return info
 
@@ -227,9 +215,8 @@ class Store:
         files.remove(path)  # without an info, it is what a killed process left
         files.make_read_only(tree)
         if tree.is_dir() and not tree.is_symlink():
-            tree.chmod(
-                0o755
-            )  # a user may not rename a read-only directory into another one: its `..` changes
+            # a user may not rename a read-only directory into another one: its `..` changes
+            tree.chmod(0o755)
             tree.rename(path)
             path.chmod(0o555)
         else:
@@ -243,7 +230,10 @@ class Store:
         files.remove(self.info_path(name))
         durable.sync_directory(self.root / "info")
         files.remove(self.path(name))
-        for ending in STATEMENTS:
+        self._forget_statements(name)
+
+    def _forget_statements(self, name: str) -> None:
+        for ending in BESIDE:
             files.remove(self.root / "provenance" / f"{name}{ending}")
 
     def verify(self, name: str) -> None:
@@ -274,36 +264,13 @@ def checked(name: str) -> str:
     return name
 
 
+def sum_line(file: str, data: bytes) -> bytes:
+    """Give the line that stands beside a statement: `SHA256  FILE`."""
+    return f"{hashlib.sha256(data).hexdigest()}  {file}\n".encode()
+
+
 def _compare(name: str, expected: str | None, actual: str) -> None:
     if expected not in (None, actual):
         raise IntegrityError(
             f"store path `{name}` does not have its hash\n  expected  {expected}\n  actual    {actual}"
         )
-
-
-class _Stored(Info):
-    checksum: str | None = None
-
-
-def _written(info: Info) -> bytes:
-    """Write an info: JSON with sorted keys, and the SHA-256 of the same without it, so that damage shows."""
-    fields = info.model_dump()
-    return _json({**fields, "checksum": hashlib.sha256(_json(fields)).hexdigest()})
-
-
-def _read(text: bytes) -> Info:
-    """Read what `_written` gave, to the byte. Raises ValueError for any other text."""
-    info = Info(**_Stored.model_validate_json(text).model_dump(exclude={"checksum"}))
-    if text not in (_written(info), _json(info.model_dump())):  # the second has none: infos of older stores
-        raise ValueError("its bytes do not have their checksum")
-    return info
-
-
-def _json(fields: Mapping[str, object]) -> bytes:
-    return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()
-
-
-def _why(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())

@@ -7,28 +7,31 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic_core import from_json
 
 from recipes import files, flock, packs, storegc
 from recipes.errors import RecipesError
-from recipes.store import STATEMENTS, Store, is_name
+from recipes.store import STATEMENTS, SUM, Store, is_name, sum_line
 from recipes.storedir import PARTS
 from recipes.storesize import listed, size
 
-Kind = Literal["entry", "mode", "provenance", "archive", "repository", "root", "directory"]
+Kind = Literal["entry", "mode", "provenance", "archive", "cache", "repository", "root", "directory"]
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with one thing in the store.
 
-    `name` is the entry's name, or what else it is as a path in the store (`archives/SHA256`, `paths`); for a
-    `root` that leads to nothing, the name of the entry that is not there. A `mode` is an entry that has its
-    hash and rights to write. `actual` is the NAR hash that a damaged entry has now, where it has one.
+    `name` is the entry's name, or what else it is as a path in the store (`archives/SHA256`,
+    `cache/KEY/SHA256.tar`, `paths`); for a `root` that leads to nothing, the name of the entry that is not
+    there. A `mode` is an entry that has its hash and rights to write. `actual` is the NAR hash that a damaged
+    entry has now, where it has one.
     """
 
     name: str
@@ -38,10 +41,10 @@ class Problem:
 
 
 def check(store: Store, tick: Callable[[int, int], None] = lambda _done, _all: None) -> list[Problem]:
-    """Hash every entry, archive and pack again, each once, and look at all else that can be wrong.
+    """Hash every entry, archive, cache and pack again, each once, and look at all else that can be wrong.
 
     Nothing is changed. What killed processes leave is no problem: it is not valid and never used. Calls
-    `tick` with how many entries, archives and repositories are done and how many there are. Raises
+    `tick` with how many entries, archives, caches and repositories are done and how many there are. Raises
     StoreError as `StoreDirectory.check`.
     """
     store.directory.check()
@@ -67,8 +70,12 @@ def check_entry(store: Store, name: str) -> list[Problem]:
     return [problem] if problem else []
 
 
-def remove(store: Store, problems: Iterable[Problem]) -> None:
-    """Take damaged entries, archives and repositories out, so that the next build brings them back."""
+def remove(store: Store, problems: Iterable[Problem]) -> list[Problem]:
+    """Take damaged entries, archives, caches and repositories out: the next build brings them back.
+
+    Give the other problems: links to nothing, and directories with the wrong rights.
+    """
+    left = []
     for one in problems:
         if one.kind in ("entry", "mode", "provenance"):
             with store.lock(one.name):
@@ -76,8 +83,14 @@ def remove(store: Store, problems: Iterable[Problem]) -> None:
         elif one.kind == "archive":
             with store.using(), flock.exclusive(store.root / f"{one.name}.lock"):
                 files.remove(store.root / one.name)
+        elif one.kind == "cache":
+            with store.using():
+                files.remove(store.root / one.name)
         elif one.kind == "repository":
             storegc.remove_repository(store, one.name)
+        else:
+            left.append(one)
+    return left
 
 
 @dataclass(frozen=True)
@@ -88,11 +101,14 @@ class _Job:
 
 def _jobs(store: Store) -> list[_Job]:
     """List what is to be hashed."""
-    archives = [name for name in listed(store.root / "archives") if _is_digest(name)]
+    archives = [f"archives/{name}" for name in listed(store.root / "archives") if _is_digest(name)]
+    caches = [f"cache/{one.parent.name}/{one.name}" for one in (store.root / "cache").glob("*/*.tar")]
+    hashed: list[tuple[str, Kind]] = [(name, "archive") for name in archives]
+    hashed += [(name, "cache") for name in sorted(caches)]
     repositories = [name for name in listed(store.root / "git") if name.endswith(".git")]
     return [
         *(_Job(_nar_size(store, name), partial(check_entry, store, name)) for name in _names(store)),
-        *(_Job(size(store.archive(name)), partial(_archive, store, name)) for name in archives),
+        *(_Job(size(store.root / name), partial(_hashed, store, name, kind)) for name, kind in hashed),
         *(_Job(size(store.root / "git" / name), partial(_repository, store, name)) for name in repositories),
     ]
 
@@ -154,25 +170,40 @@ def _provenance(store: Store, name: str) -> Iterator[Problem]:
     for ending in STATEMENTS:
         path = store.root / "provenance" / f"{name}{ending}"
         try:
-            from_json(path.read_bytes())
+            data = path.read_bytes()
+            from_json(data)
         except FileNotFoundError:
             continue
         except ValueError as error:
             yield Problem(name, f"its provenance is damaged\n  file   {path}\n  error  {error}", "provenance")
+        else:
+            yield from _sum(path, data, name)
 
 
-def _archive(store: Store, sha256: str) -> list[Problem]:
-    name = f"archives/{sha256}"
+def _sum(path: Path, data: bytes, name: str) -> Iterator[Problem]:
+    """Compare a statement with the hash beside it; an older one, or one that a kill left, has none."""
+    beside, expected = path.with_name(f"{path.name}{SUM}"), sum_line(path.name, data)
+    with suppress(FileNotFoundError):
+        if beside.read_bytes() != expected:
+            what = (
+                f"its provenance does not have the hash that is beside it\n  file  {path}\n  hash  {beside}"
+            )
+            yield Problem(name, what, "provenance")
+
+
+def _hashed(store: Store, name: str, kind: Kind) -> list[Problem]:
+    """Check a file that has its hash in its name."""
+    sha256 = PurePosixPath(name).stem
     try:
-        actual = store.archive_hash(sha256)
+        actual = files.sha256(store.root / name)
     except FileNotFoundError:
         return []  # its last user has just removed it
     except OSError as error:
-        return [Problem(name, f"cannot be read: {error.strerror}", "archive")]
+        return [Problem(name, f"cannot be read: {error.strerror}", kind)]
     if actual == sha256:
         return []
     what = f"its bytes have another SHA-256\n  expected  {sha256}\n  actual    {actual}"
-    return [Problem(name, what, "archive")]
+    return [Problem(name, what, kind)]
 
 
 def _repository(store: Store, name: str) -> list[Problem]:

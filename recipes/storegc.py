@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recipes import files, flock, hashes, storesize
 from recipes.errors import StoreError
-from recipes.store import STATEMENTS, Store, is_name
+from recipes.store import BESIDE, Store, is_name
 from recipes.storesize import Size, listed
 
 _NOT_TOLD = ("info/", "locks/", "roots/")  # of what is removed: they are parts of something, and small
@@ -153,7 +153,7 @@ def _garbage(store: Store, kept: Collection[str], registered: Collection[str], *
         "locks": {"store"},
         "logs": {f"{name}.log" for name in kept},
         "paths": {*entries, *kept},
-        "provenance": {f"{name}{ending}" for name in {*entries, *kept} for ending in STATEMENTS},
+        "provenance": {f"{name}{ending}" for name in {*entries, *kept} for ending in BESIDE},
         "roots": set(registered),
         "tmp": set[str](),
     }
@@ -173,7 +173,7 @@ def _users_first(store: Store, names: Collection[str]) -> list[str]:
 def _size(store: Store, name: str) -> int:
     """Measure what goes with a thing: with an entry, also its provenance."""
     part, _, base = name.partition("/")
-    more = [store.root / "provenance" / f"{base}{ending}" for ending in STATEMENTS if part == "paths"]
+    more = [store.root / "provenance" / f"{base}{ending}" for ending in BESIDE if part == "paths"]
     return sum(storesize.size(one) for one in (store.root / name, *more))
 
 

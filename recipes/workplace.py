@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipes import bare, cmake, files, isolation, sandbox, toolchain
+from recipes import bare, cmake, isolation, sandbox, toolchain, tree, treewriter
 from recipes.plan import Build
 from recipes.sandbox import Bind, Sandbox
 from recipes.store import Store
@@ -30,7 +30,7 @@ def prepare(
     real = bare.places(box) if build.sandbox == "none" else {}
     for program, text in programs.items():
         written = place / "toolchain/bin" / program
-        written.write_text(bare.program(program, text, real))
+        written.write_bytes(tree.to_bytes(bare.program(program, text, real)))
         written.chmod(0o755)
     _write(place / "etc", sandbox.ETC)
     _write(place / "recipe", build.files)
@@ -41,7 +41,7 @@ def sources(place: Path, build: Build, store: Store, *, backwards: bool) -> None
     """Copy the sources to where they lie below /src, `backwards` in the other order."""
     for below, source in sorted(build.sources.items()):
         (place / "src" / below).mkdir(parents=True, exist_ok=True)
-        files.copy_tree(store.path(source), place / "src" / below, backwards=backwards)
+        treewriter.copy_tree(store.path(source), place / "src" / below, backwards=backwards)
 
 
 def checking(place: Path, build: Build) -> tuple[Sandbox, list[str]]:
@@ -98,4 +98,4 @@ def _temporary(place: Path, build: Build) -> tuple[Bind, ...]:
 
 def _write(directory: Path, texts: Mapping[str, str]) -> None:
     for file, text in texts.items():
-        (directory / file).write_text(text)
+        (directory / file).write_bytes(tree.to_bytes(text))

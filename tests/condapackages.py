@@ -1,7 +1,8 @@
-"""Conda packages that can be installed: real `.conda` files, the same bytes each time, in a channel."""
+"""Conda packages that can be installed: real `.conda` and `.tar.bz2` files, the same bytes each time."""
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
 import json
@@ -14,23 +15,34 @@ from typing import Any
 
 import zstandard
 
+from recipes.conda.lockfile import CondaPackage
+
 PLACEHOLDER = f"/placeholder/{'long/' * 40}end"  # as conda-build's, longer than any prefix that replaces it
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package: `files` are text or bytes by path, all executable; PLACEHOLDER in them is the prefix."""
+    """A package: `files` are text or bytes by path, all executable; PLACEHOLDER in them is the prefix.
+
+    One of `noarch` is `generic`, or `python` where `programs` are given: entry points, `NAME = MODULE:NAME`.
+    """
 
     name: str
     version: str
     files: Mapping[str, str | bytes]
     depends: Sequence[str] = ()
     subdir: str = "linux-64"
+    ending: str = ".conda"
+    programs: Sequence[str] = ()
+
+    @property
+    def stem(self) -> str:
+        return f"{self.name}-{self.version}-0"
 
     @property
     def file(self) -> str:
-        return f"{self.name}-{self.version}-0.conda"
+        return f"{self.stem}{self.ending}"
 
     @property
     def index(self) -> dict[str, Any]:
@@ -42,7 +54,7 @@ class Package:
             "depends": [*self.depends],
             "subdir": self.subdir,
             "timestamp": 1_700_000_000_000,
-            **({"noarch": "generic"} if self.subdir == "noarch" else {}),
+            **({"noarch": "python" if self.programs else "generic"} if self.subdir == "noarch" else {}),
         }
 
     def data(self) -> bytes:
@@ -53,13 +65,17 @@ class Package:
             "info/index.json": json.dumps(self.index).encode(),
             "info/paths.json": json.dumps(paths).encode(),
         }
-        stem = self.file.removesuffix(".conda")
+        if self.programs:
+            noarch = {"type": "python", "entry_points": [*self.programs]}
+            info["info/link.json"] = json.dumps({"noarch": noarch, "package_metadata_version": 1}).encode()
+        if self.ending == ".tar.bz2":
+            return bz2.compress(_tar({**info, **files}))
         data = io.BytesIO()
         with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
             for name, text in {
                 "metadata.json": b'{"conda_pkg_format_version": 2}',
-                f"pkg-{stem}.tar.zst": _tar(files),
-                f"info-{stem}.tar.zst": _tar(info),
+                f"pkg-{self.stem}.tar.zst": zstandard.compress(_tar(files)),
+                f"info-{self.stem}.tar.zst": zstandard.compress(_tar(info)),
             }.items():
                 archive.writestr(zipfile.ZipInfo(name, DATE), text)
         return data.getvalue()
@@ -88,7 +104,15 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(path)
             info.size, info.mode = len(text), 0o755
             archive.addfile(info, io.BytesIO(text))
-    return zstandard.compress(data.getvalue())
+    return data.getvalue()
+
+
+def locked(package: Package, channel: str, sha256: str | None = None) -> CondaPackage:
+    """Give a package as a lock has it, by a channel's URL."""
+    digest = sha256 or hashlib.sha256(package.data()).hexdigest()
+    url = f"{channel}/{package.subdir}/{package.file}"
+    where = package.subdir, url, digest
+    return CondaPackage(package.name, package.version, "0", "linux-64", *where, "")
 
 
 def channel(place: Path, packages: Sequence[Package]) -> None:

@@ -31,13 +31,26 @@ def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
 
 
 @pytest.fixture(scope="session")
-def fetched(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store with all that the small project's builds fetch; skip where there is no sandbox."""
-    place = tmp_path_factory.mktemp("fetched")
-    if (why := smallproject.refusal(place)) is not None:
+def can_build(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip where there is no sandbox to build in."""
+    if (why := smallproject.refusal(tmp_path_factory.mktemp("sandbox"))) is not None:
         pytest.skip(why)
-    with smallproject.small(upstream, place) as made:
+
+
+@pytest.fixture(scope="session")
+def fetched(can_build: None, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store with all that the small project's builds fetch; nobody changes it."""
+    with smallproject.small(upstream, tmp_path_factory.mktemp("fetched")) as made:
         made.run("fetch", "--variant", "both").ok()
+        return made.store
+
+
+@pytest.fixture(scope="session")
+def built(fetched: Path, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store in which `both` was built; nobody changes it."""
+    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
+        made.warm(fetched)
+        made.build("both").ok()
         return made.store
 
 

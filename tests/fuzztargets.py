@@ -19,14 +19,14 @@ from pathlib import Path
 
 import specimen
 
-from recipes import archives, files, hashes, requirements
+from recipes import archives, files, hashes, requirements, treewriter
 from recipes import lock as locks
 from recipes.errors import IntegrityError, RecipesError
-from recipes.files import TreeWriter
 from recipes.hashes import Directory, File, Link, Node
 from recipes.members import Limits
 from recipes.project import Project
 from recipes.tree import Entry, Filter, to_bytes, to_text
+from recipes.treewriter import TreeWriter
 
 LIMITS = Limits(unpacked=1 << 20, members=200)
 BOTH = ("linux-64", "linux-aarch64")
@@ -224,7 +224,7 @@ def _same(place: Path, node: Directory) -> None:
     nar = b"".join(hashes.nar(node))
     assert read_nar(nar) == _plain(node)
     assert files.tree_hash(place / "root") == (hashes.nar_hash(node), len(nar))
-    files.copy_tree(place / "root", place / "copy")
+    treewriter.copy_tree(place / "root", place / "copy")
     assert files.tree_hash(place / "copy") == files.tree_hash(place / "root")
 
 

@@ -40,7 +40,7 @@ class Repo:
 
     def git(self, *argv: str, stdin: bytes = b"", env: Mapping[str, str] = ENV, inside: bool = True) -> str:
         place = {"GIT_DIR": str(self.path)} if inside else {}
-        ended = process.run(["git", *argv], env={**env, **place}, stdin=stdin, timeout=60)
+        ended = process.run(["git", *argv], env={**env, **place}, stdin=stdin, timeout=300)
         assert ended.code == 0, ended
         return ended.out.decode().strip()
 
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": "" if self.server.v0 else self.headers.get("Git-Protocol", ""),
         }  # fmt: skip
-        return process.run(["git", "http-backend"], env=env, stdin=body, timeout=60).out
+        return process.run(["git", "http-backend"], env=env, stdin=body, timeout=300).out
 
     def _send(
         self, code: int, headers: Sequence[Sequence[str]], content: bytes, fault: str | None = None

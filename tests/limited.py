@@ -17,9 +17,9 @@ from recipes import archives, files, located, requirements
 from recipes import lock as locks
 from recipes.archives import Want
 from recipes.errors import RecipesError, SpecError
-from recipes.files import TreeWriter
 from recipes.members import Limits
 from recipes.tree import Filter
+from recipes.treewriter import TreeWriter
 
 MEMORY = 1 << 30  # bytes of address space; the interpreter with what it imports takes a quarter of it
 CPU = 30  # seconds for all

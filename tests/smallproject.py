@@ -42,7 +42,7 @@ CLI = Path(__file__).resolve().parent.parent / "cli.py"
 DATE = "2024-05-27T20:38:41Z"
 Popen: TypeAlias = subprocess.Popen[str]
 
-PATIENCE = 60  # seconds until a test gives up on something that has to happen
+PATIENCE = 300  # seconds until a test gives up on something that has to happen
 
 GIT, OTHER = "https://git.example", "https://other.example"
 _SLOW = re.compile(r"^.*: (done in \d+:\d\d|.*, \d+:\d\d so far)\n", re.MULTILINE)  # said on a busy machine
@@ -462,8 +462,10 @@ def problems(store: Path) -> list[str]:
 
 def ended(process: Popen) -> Ran:
     """Wait for a command's end."""
-    with process:
+    try:
         out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        _end([process])
     assert isinstance(process.args, list)
     return Ran(tuple(map(str, process.args)), process.returncode, out, _SLOW.sub("", err))
 
@@ -501,11 +503,10 @@ def small(upstream: Upstream, place: Path) -> Iterator[Small]:
 
 
 def _end(processes: Sequence[Popen]) -> None:
-    """End what a test that failed has left."""
+    """End what a test that failed has left, and close its pipes."""
     for one in processes:
-        if one.poll() is None:
+        with one:
             one.kill()
-            one.communicate()
 
 
 def environment(place: Path, index: str) -> dict[str, str]:

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from recipes import archives, files, members, tarfiles, zipfiles
 from recipes.archives import Want
 from recipes.errors import IntegrityError, SpecError, ToolchainError
-from recipes.files import TreeWriter
 from recipes.members import Limits
 from recipes.tree import Filter
+from recipes.treewriter import TreeWriter
 
 Member = tuple[str, str, str | bytes]  # name, kind, content or target
 

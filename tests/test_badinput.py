@@ -10,7 +10,7 @@ import signal
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ import smallproject
 from fileserver import Page
 from gitserver import Repo
 from indexserver import Listing
-from smallproject import SDIST, THING_SOURCES, Ran, Small, Upstream, are_gone, ended, go_on, member, stopped
+from smallproject import SDIST, THING_SOURCES, Ran, Small, are_gone, ended, go_on, member, stopped
 
 from recipes import storegc
 from recipes.origins import KINDS
@@ -31,34 +31,6 @@ from recipes.store import Store
 
 NAR = "sha256-KtDFko+UC5xcgKSVVYLLhWAicn3moPT5KSj8dngb0uo="
 PASSED_OVER = "; trying the next origin"
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def fetched(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store with all that is fetched for a build."""
-    place = tmp_path_factory.mktemp("fetched")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    with smallproject.small(upstream, place) as made:
-        made.run("fetch", "--variant", "small").ok()
-        return made.store
-
-
-@pytest.fixture
-def warm(small: Small, fetched: Path) -> Small:
-    small.warm(fetched)
-    return small
 
 
 def fetch(small: Small, *argv: str) -> Ran:

@@ -8,13 +8,12 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import fileserver
 import pytest
 import smallproject
-from smallproject import Small, Upstream, ended, go_on, stopped
+from smallproject import Small, ended, go_on, stopped
 
 from recipes.lock import Lock
 from recipes.origins import UrlOrigin
@@ -25,35 +24,7 @@ RECIPE = "recipes/components/thing/recipe.yaml"
 NINJA = "/toolchain/ninja/ninja-1.12.0.data/scripts/ninja"
 NAR = "sha256-KtDFko+UC5xcgKSVVYLLhWAicn3moPT5KSj8dngb0uo="
 
-pytestmark = pytest.mark.sandbox
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def fetched(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store with all that is fetched for a build."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("fetched")) as made:
-        made.run("fetch", "--variant", "both").ok()
-        return made.store
-
-
-@pytest.fixture
-def warm(small: Small, fetched: Path) -> Small:
-    small.warm(fetched)
-    return small
+pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("can_build")]
 
 
 def test_a_build_from_nothing_and_one_with_nothing_to_do(small: Small) -> None:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
@@ -15,22 +14,11 @@ import pytest
 import smallproject
 import yaml
 from gitserver import Repo
-from smallproject import Small, Upstream
+from smallproject import Small
 
 from recipes import __version__
 
 DEAD = "http://127.0.0.1:1"  # tcpmux: nobody listens
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
-        yield made
 
 
 # ---- what is there

@@ -414,8 +414,8 @@ def layers(project: Small) -> list[str]:
     """Give what the provenance of the only build of the thing says that it began with."""
     [built] = [path.name for path in project.entries("thing") if is_build(project, path.name)]
     statement = json.loads(Store(project.store).provenance_path(built).read_text())
-    made = statement["predicate"]["runDetails"].get("byproducts", [])
-    return [one["digest"]["sha256"] for one in made if one["name"] == "compiler cache"]
+    needed = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    return [one["digest"]["sha256"] for one in needed if one["name"] == "compiler cache"]
 
 
 def is_build(project: Small, name: str) -> bool:

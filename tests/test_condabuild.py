@@ -156,7 +156,7 @@ def test_no_conda_in_the_spec(small: Small) -> None:
 
 @pytest.mark.sandbox
 def test_a_development_environment(small: Small) -> None:
-    prefix = small.place / "an env"
+    prefix = small.place / "env"
     argv = ("--variant", "small", "--toolchain", "conda", "--path", str(prefix))
     small.run("env", "create", *argv).ok()
     shell = ("shell", "--variant", "small", "--path", str(prefix), "--")
@@ -170,6 +170,15 @@ def test_a_development_environment(small: Small) -> None:
     small.run("store", "gc").ok()
     small.run(*shell, "cc").ok()
     assert small.damage() == []
+
+
+def test_a_place_with_a_space(small: Small) -> None:
+    prefix = small.place / "an env"
+    ran = small.run("env", "create", "-V", "small", "--toolchain", "conda", "--path", str(prefix)).failed(2)
+    assert ran.error == (
+        "error: conda packages have their prefix in scripts without quotes, and this one has a space: "
+        f"{prefix}\n\nhint: name another directory: `--path DIR`\n"
+    )
 
 
 def test_no_development_environment_without_the_channel(small: Small) -> None:

@@ -17,8 +17,9 @@ from condachannel import CHANNEL, ENV, block, locker, versions
 from recipes import compare, diff, requirements
 from recipes.conda import lockfile
 from recipes.conda.channels import Condarc
-from recipes.conda.locking import Environments, answered
-from recipes.errors import LockError, UsageError
+from recipes.conda.locking import Environments
+from recipes.errors import LockError, ToolchainError, UsageError
+from recipes.lockcheck import answered
 from recipes.project import Project
 from recipes.report import QUIET, Report
 
@@ -94,6 +95,19 @@ def test_another_solver_is_used_when_it_is_asked_for(tmp_path: Path, home: Path)
         locker(home, program=str(program)).lock(block(before="2026-01-01T00:00:00Z"))
 
 
+def test_no_credentials_in_what_a_solver_says(tmp_path: Path, home: Path) -> None:
+    program = tmp_path / "conda"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo conda 24.1.0\n'
+        """echo '{"success": false, "message": "no https://me:hid@c.example/a, https://c.example/t/den/b"}'\n"""
+        "exit 1\n"
+    )
+    program.chmod(0o755)
+    with pytest.raises(ToolchainError) as raised:
+        locker(home, program=str(program)).lock(block())
+    assert raised.value.message.endswith("  no https://c.example/a, https://c.example/b")
+
+
 CLI = Path(__file__).resolve().parent.parent / "cli.py"
 CONDA_BLOCK = """\
 conda:
@@ -161,7 +175,15 @@ def test_the_commands(checkout: Checkout) -> None:
     assert (code, out) == (0, "")
     assert "the locks of `small` answer its specs\n" in err
     assert "recipes.conda.lockfile" in err
-    assert "conda_lock" not in err  # it takes a second to import
+    for heavy in (
+        "conda_lock",
+        "recipes.resolve",
+        "recipes.fetch",
+        "recipes.realise",
+        "recipes.verify",
+        "httpx2",
+    ):
+        assert f" {heavy}\n" not in err  # conda-lock alone takes a second to import
     checkout.spec(CONDA_BLOCK.replace("cmake<4", "cmake>=4"))
     assert checkout.run("lock", "--check") == (4, "", (
         "error: the locks of `small` do not answer its specs\n"
@@ -172,12 +194,12 @@ def test_the_commands(checkout: Checkout) -> None:
 
 def test_what_fails_keeps_the_lock(checkout: Checkout) -> None:
     checkout.lock.write_bytes(b"so far\n")
-    checkout.mirror("http://127.0.0.1:9/team")
+    checkout.mirror("http://127.0.0.1:1/team")
     code, _, err = checkout.run("lock", "conda")
     assert code == 5
     assert (
         "error: not everything could be resolved; what could not keeps its lock\n"
-        "channel `team` cannot be reached\n  http://127.0.0.1:9/team  " in err
+        "channel `team` cannot be reached\n  http://127.0.0.1:1/team  " in err
     )
     checkout.mirror(checkout.index.as_uri())
     checkout.spec(CONDA_BLOCK.replace("cmake<4", "cmake>=5"))

@@ -215,11 +215,11 @@ def test_nothing_answers_the_spec(index: Path, home: Path) -> None:
 
 
 def test_a_channel_out_of_reach(tmp_path: Path, home: Path) -> None:
-    error = failure(locker(home, "http://me:pass-word@127.0.0.1:9/t/to-ken/team", tmp_path / "none"))
+    error = failure(locker(home, "http://me:pass-word@127.0.0.1:1/t/to-ken/team", tmp_path / "none"))
     assert isinstance(error, FetchError)
     first, *rest = error.message.splitlines()
     assert first == f"channel `{CHANNEL}` cannot be reached"
-    assert [line.split()[0] for line in rest] == ["http://127.0.0.1:9/team", (tmp_path / "none").as_uri()]
+    assert [line.split()[0] for line in rest] == ["http://127.0.0.1:1/team", (tmp_path / "none").as_uri()]
     assert "pass-word" not in error.message
     assert "to-ken" not in error.message
 

@@ -19,7 +19,6 @@ from recipes.archives import Want
 from recipes.debian import Debian, Orig
 from recipes.errors import FetchError, IntegrityError, RecipesError
 from recipes.fetch import Fetcher
-from recipes.files import TreeWriter
 from recipes.git import Git
 from recipes.origins import DebianOrigin, Origin, UrlOrigin
 from recipes.plan import SourceTree, path_name
@@ -29,6 +28,7 @@ from recipes.settings import Settings
 from recipes.spec import Source, Taken
 from recipes.store import Store
 from recipes.tree import Filter
+from recipes.treewriter import TreeWriter
 
 pytestmark = pytest.mark.skipif(
     debianarchive.refusal() is not None, reason=debianarchive.refusal() or "apt and gpg are here"
@@ -95,7 +95,7 @@ class World:
         self.server.put(f"/debian/{path}", Page(data))
 
     def debian(self) -> Debian:
-        return Debian(self.place / "apt", self.env, timeout=20, clock=lambda: self.now)
+        return Debian(self.place / "apt", self.env, timeout=60, clock=lambda: self.now)
 
     def releases(self) -> int:
         """Count how often the index was asked for."""
@@ -404,7 +404,7 @@ def fetcher(world: World) -> Fetcher:
     store = Store(world.place / "store")
     git = Git(store.root / "git", rewrite=lambda url: url, timeout=5, env=world.env)
     index = Index(sys.executable, {**world.env, "PIP_CONFIG_FILE": os.devnull})
-    settings = Settings(store.root, {}, timeout=20)
+    settings = Settings(store.root, {}, timeout=60)
     return Fetcher(store, git, index, world.debian(), settings, Report(QUIET))
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,10 @@ def locked(version: str = "1.0") -> str:
     return render(Requirements(tuple(Wheel("tiny", version, file, digest, one) for one in platforms)))
 
 
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
+@contextmanager
+def developed(upstream: Upstream, place: Path) -> Iterator[Small]:
+    """Lay out the small project, with packages to develop with."""
+    with smallproject.small(upstream, place) as made:
         made.write("environments/small.yaml", smallproject.SMALL + DEVELOPMENT)
         for variant in ("small", "both"):
             made.write(f"locks/{variant}.development.txt", locked())
@@ -83,21 +80,33 @@ def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
         yield made
 
 
+@pytest.fixture
+def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
+    with developed(upstream, tmp_path) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def stocked(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a store with all that an environment needs."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("stocked")) as made:
-        made.write("environments/small.yaml", smallproject.SMALL + DEVELOPMENT)
-        made.write("locks/small.development.txt", locked())
-        made.index.add("tiny", tiny())
+    with developed(upstream, tmp_path_factory.mktemp("stocked")) as made:
         made.run("env", "create", "--variant", "small").ok()
         made.run("env", "remove", "--variant", "small").ok()
         return made.store
 
 
+@pytest.fixture(scope="module")
+def made(upstream: Upstream, stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """Give a checkout with an environment, which no test changes."""
+    with developed(upstream, tmp_path_factory.mktemp("made")) as made:
+        made.warm(stocked)
+        made.run("env", "create", "--variant", "small").ok()
+        yield made
+
+
 @pytest.fixture
 def env(small: Small, stocked: Path) -> Path:
-    """Give an environment."""
+    """Give an environment of the test's own."""
     small.warm(stocked)
     small.run("env", "create", "--variant", "small").ok()
     return small.root / ".envs/small"
@@ -236,7 +245,8 @@ def test_an_environment_from_nothing(small: Small) -> None:
 
 
 @supported
-def test_its_python_has_the_packages_and_nothing_else(env: Path) -> None:
+def test_its_python_has_the_packages_and_nothing_else(made: Small) -> None:
+    env = made.root / ".envs/small"
     code = "import sys, tiny; print(tiny.__file__, sys.prefix); import importlib.metadata as m; "
     code += "print([one.name for one in m.distributions()])"
     clean = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -253,7 +263,8 @@ def test_its_python_has_the_packages_and_nothing_else(env: Path) -> None:
 
 
 @supported
-def test_its_programs_are_the_sandboxes_at_other_places(env: Path) -> None:
+def test_its_programs_are_the_sandboxes_at_other_places(made: Small) -> None:
+    env = made.root / ".envs/small"
     zig = f"{env}/tools/ziglang/ziglang/zig"
     target = "x86_64" if system() == "linux-64" else "aarch64"
     texts = {
@@ -269,7 +280,8 @@ def test_its_programs_are_the_sandboxes_at_other_places(env: Path) -> None:
 
 
 @supported
-def test_the_preset_is_the_builds(small: Small, env: Path) -> None:
+def test_the_preset_is_the_builds(made: Small) -> None:
+    env = made.root / ".envs/small"
     document = json.loads((env / "src/thing/CMakeUserPresets.json").read_text())
     [preset] = document["configurePresets"]
     assert (preset["name"], preset["binaryDir"]) == ("small", "${sourceDir}/build-small")
@@ -288,7 +300,7 @@ def test_the_preset_is_the_builds(small: Small, env: Path) -> None:
         "MODE": "plain",
     }
     assert document["buildPresets"][0]["targets"] == ["thing"]
-    planned = json.loads(small.run("plan", "--variant", "small", "--json").ok().out)["derivations"][-1]
+    planned = json.loads(made.run("plan", "--variant", "small", "--json").ok().out)["derivations"][-1]
     sandboxed = {word[2:].partition("=")[0] for word in planned["phases"][0]["argv"] if word[:2] == "-D"}
     only_there = {"CMAKE_INSTALL_PREFIX", "CMAKE_INSTALL_RPATH", "CMAKE_BUILD_WITH_INSTALL_RPATH"}
     assert sandboxed - only_there == {*preset["cacheVariables"]}
@@ -306,11 +318,11 @@ def test_an_option_that_names_an_input_leads_to_where_it_will_be(small: Small, s
 
 
 @supported
-def test_plain_ninja_builds_beside_the_build_directory(env: Path, tmp_path: Path) -> None:
+def test_plain_ninja_builds_beside_the_build_directory(made: Small, tmp_path: Path) -> None:
     shown = tmp_path / "ninja"
     shown.write_text("#!/bin/sh\nprintf '%s ' \"$@\"\n")
     shown.chmod(0o755)
-    text = (env / "bin/ninja").read_text()
+    text = (made.root / ".envs/small/bin/ninja").read_text()
     program = tmp_path / "bin-ninja"
     program.write_text(re.sub(r"exec \S+", f"exec {shown}", text))
 
@@ -400,20 +412,19 @@ def test_one_in_another_place(small: Small, stocked: Path) -> None:
 
 
 @supported
-@pytest.mark.parametrize("left", ["aside", "no record", "half a record", "moved away"])
-def test_half_made(small: Small, env: Path, left: str) -> None:
-    if left == "aside":
-        env.rename(env.parent / ".small.recipes-new")
-    elif left == "moved away":
-        env.rename(env.parent / ".small.recipes-old")
-    elif left == "no record":
-        (env / "environment.json").unlink()
-    else:
-        (env / "environment.json").write_text('{"format": 1, "variant"')
-    assert small.run("env", "list").ok().out == f"small  half made  {env}\n"
-    small.run("env", "create", "--variant", "small").ok()
-    assert small.run("env", "list").ok().out == f"small  up to date  {env}\n"
-    assert [path.name for path in env.parent.iterdir()] == ["small"]
+def test_half_made(small: Small, env: Path) -> None:
+    record = env / "environment.json"
+    for leave in (
+        lambda: env.rename(env.parent / ".small.recipes-new"),
+        lambda: env.rename(env.parent / ".small.recipes-old"),
+        record.unlink,
+        lambda: record.write_text('{"format": 1, "variant"'),
+    ):
+        leave()
+        assert small.run("env", "list").ok().out == f"small  half made  {env}\n"
+        small.run("env", "create", "--variant", "small").ok()
+        assert small.run("env", "list").ok().out == f"small  up to date  {env}\n"
+        assert [path.name for path in env.parent.iterdir()] == ["small"]
 
 
 @supported
@@ -443,8 +454,27 @@ def test_toolchains_that_make_none(small: Small) -> None:
     ran = small.run("env", "create", "--variant", "small", "--toolchain", "host").failed(2)
     assert ran.error == (
         "error: toolchain `host` makes no development environments\n\n"
-        "hint: there is pypi: `--toolchain pypi`\n"
+        "hint: there is pypi, conda: `--toolchain pypi`\n"
     )
+
+
+def test_the_toolchain_of_the_spec_is_taken(small: Small) -> None:
+    small.write(
+        "environments/small.yaml", f"{(small.root / 'environments/small.yaml').read_text()}toolchain: host\n"
+    )
+    for argv in (("env", "create"), ("shell",)):
+        ran = small.run(*argv, "--variant", "small").failed(2)
+        assert ran.error.startswith("error: toolchain `host` makes no development environments\n")
+
+
+@supported
+def test_an_environment_of_another_toolchain(small: Small, env: Path) -> None:
+    for argv in (("env", "create"), ("shell",)):
+        ran = small.run(*argv, "--variant", "small", "--toolchain", "conda").failed(2)
+        assert ran.error == (
+            f"error: {env} has another toolchain\n  expected  conda\n  actual    pypi\n\n"
+            "hint: `recipes env remove --variant small` first, or another directory: `--path DIR`\n"
+        )
 
 
 # the lock of packages
@@ -506,9 +536,8 @@ from typing import Any
 
 @supported
 @pytest.mark.sandbox
-def test_what_a_script_makes_can_be_imported(small: Small, stocked: Path, tmp_path: Path) -> None:
-    if (why := smallproject.refusal(tmp_path)) is not None:
-        pytest.skip(why)
+@pytest.mark.usefixtures("can_build")
+def test_what_a_script_makes_can_be_imported(small: Small, stocked: Path) -> None:
     small.warm(stocked)
     small.write("recipes/components/module/recipe.yaml", MODULE)
     small.write("recipes/components/module/copy.py", COPY)

@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
 
 # Waits are of no use here; the timeout is only ever reached by the test of it.
-FAST = HttpSettings(timeout=30, backoff=0)
+FAST = HttpSettings(timeout=60, backoff=0)
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,6 @@ DIGEST = "sha256:" + "0" * 64
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture(scope="module")
 def small(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
     with smallproject.small(upstream, tmp_path_factory.mktemp("small")) as made:
         yield made
@@ -91,6 +86,46 @@ def test_requirements_of_one_platform(small: Small) -> None:
     assert "x86_64" not in small.run(*words, "linux-aarch64").ok().out
 
 
+CONDA = """
+conda:
+  channels: [team]
+  platforms: [linux-64]
+  dependencies: [zlib]
+"""
+
+
+@pytest.fixture
+def asks(small: Small) -> Iterator[str]:
+    """Give a variant that asks for conda packages, and has the other locks of `small`."""
+    written = ["environments/asks.yaml", "locks/asks.lock.yaml", "locks/asks.requirements.txt"]
+    small.write(written[0], smallproject.SMALL + CONDA)
+    for name in written[1:]:
+        small.write(name, (small.root / name.replace("asks", "small")).read_text())
+    yield "asks"
+    for name in written:
+        (small.root / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        ("requirements", "platform of `asks`"),
+        ("environment.yml", "platform in the `conda:` block of `asks`"),
+        ("explicit", "platform in the `conda:` block of `asks`"),
+    ],
+)
+def test_a_platform_that_is_not_there(small: Small, asks: str, kind: str, where: str) -> None:
+    words = ("env", "export", "--variant", asks, "--format", kind, "--platform", "linux-46")
+    message = f"error: no {where} `linux-46`, did you mean `linux-64`?\n"
+    assert small.run(*words).failed(2).error.startswith(message)
+
+
+def test_a_lock_that_does_not_answer_is_not_exported(small: Small, asks: str) -> None:
+    small.write("environments/asks.yaml", smallproject.SMALL.replace("ninja>=1.11", "ninja>=2"))
+    ran = small.run("env", "export", "--variant", asks, "--format", "requirements").failed(4)
+    assert ran.error.startswith("error: the locks of `asks` do not answer its specs\n  `ninja` is locked")
+
+
 @pytest.mark.skipif(sys.version_info[:2] > (3, 13), reason="no packages are locked for this Python")
 def test_direnv_of_an_environment(small: Small) -> None:
     ran = small.run("env", "export", "--variant", "small", "--format", "direnv").ok()
@@ -113,7 +148,7 @@ def test_direnv_of_an_environment(small: Small) -> None:
         ("nix", 2, "error: no format `nix`\n"),
         ("devcontainer", 2, "error: a devcontainer needs its image by digest\n"),
         ("environment.yml", 2, "error: `small` has no `conda:` block\n"),
-        ("explicit", 4, "error: "),
+        ("explicit", 2, "error: `small` has no `conda:` block\n"),
     ],
 )
 def test_what_cannot_be_exported(small: Small, kind: str, code: int, message: str) -> None:

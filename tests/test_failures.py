@@ -55,26 +55,11 @@ warning: `thing` {commit} of 2024-05-27 is known to break
 """
 
 
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
 @pytest.fixture
 def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
     with smallproject.small(upstream, tmp_path) as made:
         made.write("recipes/breakages.yaml", TABLE)
         yield made
-
-
-@pytest.fixture(scope="module")
-def fetched(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("fetched")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    with smallproject.small(upstream, place) as made:
-        made.run("fetch", "--variant", "small").ok()
-        return made.store
 
 
 @pytest.fixture
@@ -93,7 +78,7 @@ def test_a_failure_is_explained_and_run_again(builds: Small) -> None:
     assert WARNED.format(commit=builds.upstream.commits["thing"]) in ran.err
     [log] = (builds.store / "logs").iterdir()
     [kept] = (builds.store / "tmp").iterdir()
-    evidence = SAID.format(line=5, evidence="thing.c:1:5: error: no such luck")
+    evidence = SAID.format(line=6, evidence="thing.c:1:5: error: no such luck")
     assert ran.error == (
         "error: `thing` failed in phase `build`: exit code 3\n"
         "  [1/2] compiling with -j {jobs}\n"
@@ -111,7 +96,7 @@ def test_a_failure_is_explained_and_run_again(builds: Small) -> None:
     assert (inside.returncode, inside.stdout) == (0, "/toolchain/bin:/bin 1716842321 none /build\n")
     assert (kept / "build/made").exists()
 
-    assert builds.run("store", "gc").ok().err.startswith("freed ")
+    assert builds.run("store", "gc").ok().err.splitlines()[-1].startswith("freed ")
     assert not kept.exists()
 
 
@@ -142,7 +127,7 @@ def test_without_the_flag_nothing_is_left(builds: Small) -> None:
         "directory, and a script in it that runs the phase again\n"
     )
     assert "  CMake Error: no such luck\n  log  " in ran.error
-    assert SAID.format(line=2, evidence="CMake Error: no such luck") in ran.error
+    assert SAID.format(line=3, evidence="CMake Error: no such luck") in ran.error
 
 
 @pytest.mark.sandbox
@@ -164,7 +149,7 @@ def test_what_must_be_said_and_was_not_is_explained(builds: Small) -> None:
         "error: `thing` did not say what its recipe expects in phase `configure`\n"
         "  expected  never\n  log       "
     )
-    assert SAID.format(line=2, evidence="-- Configuring done") in ran.error
+    assert SAID.format(line=3, evidence="-- Configuring done") in ran.error
     assert _replay(kept).returncode == 0
 
 

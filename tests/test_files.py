@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from recipes import files, hashes, tree
+from recipes import files, hashes, tree, treewriter
 from recipes.errors import IntegrityError
-from recipes.files import TreeWriter
 from recipes.tree import Entry, Filter
+from recipes.treewriter import TreeWriter
 
 
 def file(path: str, data: bytes = b"x", *, executable: bool = False) -> Entry:
@@ -249,7 +249,11 @@ def test_other_kinds_are_refused(tmp_path: Path, make: object) -> None:
     (tmp_path / "tree").mkdir()
     make(tmp_path / "tree/a")
     message = f"`{tmp_path}/tree/a` is neither a file, a directory nor a symbolic link"
-    for refusing in (files.read_tree, files.tree_hash, lambda root: files.copy_tree(root, tmp_path / "copy")):
+    for refusing in (
+        files.read_tree,
+        files.tree_hash,
+        lambda root: treewriter.copy_tree(root, tmp_path / "copy"),
+    ):
         with pytest.raises(IntegrityError) as caught:
             refusing(tmp_path / "tree")
         assert caught.value.message == message
@@ -364,7 +368,7 @@ def test_several_remove_one_tree(tmp_path: Path) -> None:
 def test_a_copy_is_writable_and_the_same(tmp_path: Path) -> None:
     write_some(tmp_path / "tree")
     files.make_read_only(tmp_path / "tree")
-    files.copy_tree(tmp_path / "tree", tmp_path / "new" / "copy")
+    treewriter.copy_tree(tmp_path / "tree", tmp_path / "new" / "copy")
     assert listing(tmp_path / "new" / "copy") == WRITTEN
     assert files.tree_hash(tmp_path / "new" / "copy") == files.tree_hash(tmp_path / "tree")
     files.remove(tmp_path / "tree")  # pytest cannot, unless it is root
@@ -374,8 +378,8 @@ def test_copies_merge(tmp_path: Path) -> None:
     write_some(tmp_path / "one")
     some = writer(tmp_path / "two")
     some.take(file("a/b/more"))
-    files.copy_tree(tmp_path / "one", tmp_path / "copy")
-    files.copy_tree(tmp_path / "two", tmp_path / "copy")
+    treewriter.copy_tree(tmp_path / "one", tmp_path / "copy")
+    treewriter.copy_tree(tmp_path / "two", tmp_path / "copy")
     assert listing(tmp_path / "copy") == WRITTEN | {"a/b/more": ("file", 0o644, 1)}
 
 
@@ -391,7 +395,7 @@ def test_copies_do_not_overwrite(tmp_path: Path, there: Entry) -> None:
         f"  source  {tmp_path}/one/[a-z/]+$"
     )
     with pytest.raises(IntegrityError, match=message):
-        files.copy_tree(tmp_path / "one", tmp_path / "copy")
+        treewriter.copy_tree(tmp_path / "one", tmp_path / "copy")
     assert files.tree_hash(tmp_path / "copy" / there.path) == before
 
 
@@ -399,7 +403,7 @@ def test_a_file_and_a_link_are_copied(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a" * 5_000_000)
     (tmp_path / "b").symlink_to("a")
     for name in ("a", "b"):
-        files.copy_tree(tmp_path / name, tmp_path / "copy" / name)
+        treewriter.copy_tree(tmp_path / name, tmp_path / "copy" / name)
     assert (tmp_path / "copy/a").read_bytes() == b"a" * 5_000_000
     assert (tmp_path / "copy/b").readlink() == Path("a")
 
@@ -415,7 +419,7 @@ def test_a_copy_where_the_kernel_cannot(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "copy_file_range", once)
     (tmp_path / "a").write_bytes(b"0123456789")
-    files.copy_tree(tmp_path / "a", tmp_path / "b")
+    treewriter.copy_tree(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"0123456789"
 
 
@@ -426,7 +430,7 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "copy_file_range", full)
     (tmp_path / "a").write_bytes(b"0123456789")
     with pytest.raises(OSError, match="No space left"):
-        files.copy_tree(tmp_path / "a", tmp_path / "b")
+        treewriter.copy_tree(tmp_path / "a", tmp_path / "b")
 
 
 @pytest.mark.usefixtures("_umask")

@@ -54,7 +54,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def git(tmp_path: Path, home: Path) -> Git:
-    return Git(home, env={**ENV, "HOME": str(tmp_path / "user")}, timeout=30)
+    return Git(home, env={**ENV, "HOME": str(tmp_path / "user")}, timeout=60)
 
 
 @pytest.fixture
@@ -525,7 +525,7 @@ def test_urls_that_are_refused(git: Git, url: str) -> None:
 def test_a_mirror_is_asked_and_named(server: Server, home: Path, repo: Repo) -> None:
     commit = repo.commit(FILES)
     repo.ref(MAIN, commit)
-    git = Git(home, env=ENV, rewrite=lambda url: url.replace("https://example.org", server.url), timeout=30)
+    git = Git(home, env=ENV, rewrite=lambda url: url.replace("https://example.org", server.url), timeout=60)
     assert git.fetch("https://example.org/r.git", commit, None, tick).commit == commit
     with pytest.raises(FetchError) as caught:
         git.fetch("https://example.org/none.git", commit, None, tick)
@@ -602,7 +602,7 @@ def test_the_callers_git_variables_are_not_passed_on(home: Path, repo: Repo, tmp
 )
 def test_a_server_that_fails(server: Server, home: Path, fault: Fault, said: str) -> None:
     server.fault, url = fault, f"{server.url}/r.git"
-    git = Git(home, env=ENV, timeout=0.5 if fault == "hang" else 30)
+    git = Git(home, env=ENV, timeout=0.5 if fault == "hang" else 60)
     asks: list[Callable[[], object]] = [
         lambda: git.resolve(url, "main"), lambda: git.fetch(url, "12" * 20, "main", tick),
     ]  # fmt: skip
@@ -641,8 +641,8 @@ def test_a_pack_that_does_not_come_whole(
     commit = repo.commit({**FILES, b"big": bytes(range(256)) * 40})
     repo.ref(MAIN, commit)
     url, server.packs_only = f"{server.url}/r.git", True
-    good = Git(home, env=ENV, timeout=30)
-    git = Git(home, env=ENV, timeout=0.25 if fault == "hang" else 30)
+    good = Git(home, env=ENV, timeout=60)
+    git = Git(home, env=ENV, timeout=0.25 if fault == "hang" else 60)
     git._answers[server.url] = None  # a machine under load may not answer in 0.25 s
     if stage == "blobs":
         good.fetch(url, commit, "main", tick)
@@ -744,8 +744,8 @@ def test_the_telling_line_is_picked(said: str, reason: str) -> None:
 def test_two_that_want_the_same_fetch_it_once(server: Server, home: Path, repo: Repo, shared: bool) -> None:
     commit = repo.commit(FILES)
     repo.ref(MAIN, commit)
-    url, one = f"{server.url}/r.git", Git(home, env=ENV, timeout=30)
-    gits = [one, one if shared else Git(home, env=ENV, timeout=30)]
+    url, one = f"{server.url}/r.git", Git(home, env=ENV, timeout=60)
+    gits = [one, one if shared else Git(home, env=ENV, timeout=60)]
     barrier = Barrier(2)
 
     def both(git: Git) -> dict[str, object]:

@@ -67,7 +67,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
     (tmp_path / "user").mkdir()
-    return Git(tmp_path / "home", env={**ENV, "HOME": str(tmp_path / "user")}, timeout=30)
+    return Git(tmp_path / "home", env={**ENV, "HOME": str(tmp_path / "user")}, timeout=60)
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ def test_store_hash() -> None:
     # sha256sum of the text, its first 20 bytes, in Nix's alphabet
     assert hashes.store_hash("") == "wfqc8hlqzhf196pvyk49jvxr4hkswhg4"
     assert hashes.store_hash("a derivation") == "q3ckfjr5r440n2ryasf423yqaks3wlf2"
+    assert hashes.store_hash("/\udcff") != hashes.store_hash("/\udcfe")  # paths that are not UTF-8
 
 
 @settings(deadline=None, derandomize=True)

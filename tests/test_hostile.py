@@ -25,15 +25,16 @@ from pathlib import Path
 import pytest
 from fuzztargets import grown, scratch
 
-from recipes import aptsources, archives, files, hashes, located
+from recipes import aptsources, archives, files, hashes, located, treewriter
 from recipes.archives import Want
 from recipes.errors import IntegrityError, LockError, RecipesError, SpecError
-from recipes.files import FileChunks, TreeWriter
+from recipes.files import FileChunks
 from recipes.hashes import File
 from recipes.lock import Lock
 from recipes.requirements import MARKERS
 from recipes.spec import Environment
 from recipes.tree import Filter
+from recipes.treewriter import TreeWriter
 
 Case = tuple[str, str, Callable[[], bytes] | bytes, object]  # kind, file name, bytes, what becomes of them
 
@@ -622,7 +623,7 @@ def test_a_tree_of_10000_levels() -> None:
     top = scratch("deep")
     place = top / "deep"
     deep(place, 10_000)
-    for use in (files.tree_hash, files.make_read_only, lambda one: files.copy_tree(one, top / "copy")):
+    for use in (files.tree_hash, files.make_read_only, lambda one: treewriter.copy_tree(one, top / "copy")):
         with pytest.raises(IntegrityError, match="is too deep: a tree has at most 128 levels") as caught:
             use(place)
         assert len(caught.value.message) < 400

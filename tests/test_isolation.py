@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -29,6 +30,31 @@ def test_the_packages_in_the_standard_library_are_covered(tmp_path: Path) -> Non
     packages = [one for one in ("site-packages", "dist-packages") if (library / one).is_dir()]
     assert binds[at] == Bind(str(library), inside)
     assert list(binds[at + 1 :]) == [Bind(str(tmp_path), f"{inside}/{one}") for one in packages]
+
+
+MODULES = """\
+import importlib, json, sys
+print(json.dumps([importlib.import_module(one) is None for one in json.loads(sys.argv[1])]))
+"""
+
+
+@pytest.mark.usefixtures("can_build")
+def test_a_script_may_import_what_the_standard_library_has(tmp_path: Path) -> None:
+    """An extension module such as zlib needs a library that the interpreter itself does not."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "empty").mkdir()
+    box = Sandbox(binds=isolation.python(ENV, tmp_path / "empty"), cwd="/tmp", env=())
+    names = [one for one in ("zlib", "bz2", "lzma", "ctypes", "hashlib") if importlib.util.find_spec(one)]
+    argv = ["/python/bin/python3", "-s", "-S", "-B", "-c", MODULES, json.dumps(names)]
+    chosen = isolation.choose(ENV, tmp_path)
+    ended = process.run(chosen.enter(box, argv, str(tmp_path / "root")), env=ENV)
+    assert json.loads(ended.out) == [False] * len(names), ended.err
+
+
+def test_a_module_that_lacks_a_library_is_passed_over(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"\x7fELF")
+    assert isolation.runtime([], ENV, [str(broken)]) == isolation.runtime([], ENV)
 
 
 def test_links_of_the_system_are_links_in_the_sandbox_too() -> None:

@@ -10,8 +10,20 @@ PURE = {
     *("evidence", "evidence.naming", "evidence.provenance", "evidence.parts", "evidence.cyclonedx"),
     *("evidence.spdx", "evidence.trust", "evidence.chains", "evidence.changes"),
     *("export.installscript", "export.prelude", "export.dockerfile"),
-    *("bare", "derivations"),
-    *("errors", "dates", "tree", "hashes", "located", "origins", "spec", "requirements", "lock", "plan"),
+    *("bare", "derivations", "infos"),
+    *(
+        "errors",
+        "dates",
+        "tree",
+        "hashes",
+        "located",
+        "origins",
+        "spec",
+        "speccheck",
+        "requirements",
+        "lock",
+        "plan",
+    ),
     *(
         "cmake",
         "toolchain",
@@ -29,12 +41,21 @@ PURE = {
 PURE |= {f"develop.{one}" for one in ("layout", "wheels", "presets", "activation", "exports")}
 PURE |= {f"conda.{one}" for one in ("block", "channels", "lockfile")}
 PURE |= {"bisect"} | {f"bisect.{one}" for one in ("log", "reason", "search", "verdict")}
-PROGRAMS = {"conda.installer", "conda.solver"}  # started in processes of their own, with arguments and outputs like a command
+PURE |= {f"scan.{one}" for one in ("findings", "reading", "cmakefile", "variables", "cmakeinputs", "shell")}
+PURE |= {
+    f"scan.{one}" for one in ("scripts", "gitcommands", "downloads", "packages", "dockerfile", "workflow")
+}
+PURE |= {f"scan.{one}" for one in ("submodules", "telling", "fixplan", "attempts")}
+PROGRAMS = {
+    "conda.installer",
+    "conda.solver",
+}  # started in processes of their own, with arguments and outputs like a command
 PURE |= {
     f"verify.{one}" for one in ("causes", "differences", "elf", "outcome", "parts", "published", "world")
 }
 STAGES = {
-    *("bisect.judge", "bisect.make"),
+    "scan.prove",
+    *("bisect.judge", "bisect.make", "bisect.steps"),
     *("develop.make", "develop.enter", "develop.exporting"),
     "conda.locking",
     "conda.prefix",

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import specimen
 
-from recipes import lockfiles, locking, requirements
+from recipes import lockcheck, lockfiles, locking, requirements
 from recipes.errors import LockError, UsageError
 from recipes.lock import Lock
 from recipes.project import Project
@@ -34,19 +34,19 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_locks_that_answer_their_specs() -> None:
-    locking.satisfied(specimen.specs(), specimen.lock(), specimen.toolchain())
+    lockcheck.satisfied(specimen.specs(), specimen.lock(), specimen.toolchain())
 
 
 def test_what_the_locks_do_not_answer_is_said_in_sentences() -> None:
     with pytest.raises(LockError) as caught:
-        locking.satisfied(specimen.specs(small=OTHER), specimen.lock(), specimen.toolchain())
+        lockcheck.satisfied(specimen.specs(small=OTHER), specimen.lock(), specimen.toolchain())
     assert caught.value.message == LACKING
     assert caught.value.hint == "`recipes lock --variant small`, then read the difference"
 
 
 def test_empty_locks_answer_nothing() -> None:
     with pytest.raises(LockError) as caught:
-        locking.satisfied(specimen.specs(), Lock(sources={}), Requirements())
+        lockcheck.satisfied(specimen.specs(), Lock(sources={}), Requirements())
     assert caught.value.message.splitlines()[1:] == [
         "  source `fp16` is not locked",
         "  source `tvm` is not locked",
@@ -57,7 +57,7 @@ def test_empty_locks_answer_nothing() -> None:
 
 
 def test_checking_says_what_is_right(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    locking.check(project, ["small"], Report())
+    lockcheck.check(project, ["small"], Report())
     assert capsys.readouterr() == ("", "the locks of `small` answer its specs\n")
 
 
@@ -69,7 +69,7 @@ def test_checking_goes_on_and_tells_all_that_is_wrong(
     (project.root / "locks/third.lock.yaml").write_bytes(b"version: 9\n")
     (project.root / "environments/small.yaml").write_bytes(OTHER)
     with pytest.raises(LockError) as caught:
-        locking.check(project, ["other", "small", "third"], Report(QUIET))
+        lockcheck.check(project, ["other", "small", "third"], Report(QUIET))
     assert caught.value.message == (
         "variant `other` is not locked: there is no locks/other.lock.yaml\n"
         f"{LACKING}\n"
@@ -81,7 +81,7 @@ def test_checking_goes_on_and_tells_all_that_is_wrong(
 
 def test_the_projects_own_locks_answer_its_specs(root: Path) -> None:
     own = Project(root)
-    locking.check(own, own.variants(), Report(QUIET))
+    lockcheck.check(own, own.variants(), Report(QUIET))
 
 
 def test_a_lock_that_cannot_be_read_is_locked_anew(

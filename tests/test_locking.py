@@ -677,6 +677,24 @@ def test_packages_are_compared(moved: Lab) -> None:
     assert failed.error == "error: the wheels of both: not UTF-8: byte 2\n"
 
 
+def test_development_packages_are_compared(moved: Lab) -> None:
+    def lock(version: str) -> None:
+        name = f"six-{version}-py2.py3-none-any.whl"
+        six = Wheel("six", version, name, "ab" * 32, "linux-64")
+        moved.write("locks/both.development.txt", render(Requirements((six,))))
+
+    lock("1.16.0")
+    ran = moved.run("diff", "-V", "both", "HEAD").ok()
+    lacking = "`HEAD:locks/both.lock.yaml` has no development packages beside it: packages are not compared"
+    assert lacking in ran.err.splitlines()
+    env = {**gitserver.ENV, "HOME": str(moved.place)}
+    for argv in (["add", "locks/both.development.txt"], ["commit", "-q", "-m", "development"]):
+        subprocess.run(["git", *argv], cwd=moved.root, env=env, check=True)
+    lock("1.17.0")
+    out = moved.run("diff", "-V", "both", "HEAD").ok().out
+    assert out.endswith("\nsix: 1.16.0 → 1.17.0 for linux-64\n")
+
+
 def test_what_cannot_be_compared(moved: Lab) -> None:
     moved.write("locks/broken.lock.yaml", "version: 1")
     for argv, (code, message) in {

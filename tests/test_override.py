@@ -76,7 +76,7 @@ def clone(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = f"url.{upstream.repositories}/.insteadOf=https://other.example/"
     argv = ["git", "-c", "protocol.file.allow=always", "-c", other, "clone", "--quiet", "--branch", "next"]
     argv += ["--recurse-submodules", str(upstream.repositories / "thing"), str(place)]
-    ended = process.run(argv, env=gitserver.ENV, timeout=60)
+    ended = process.run(argv, env=gitserver.ENV, timeout=300)
     assert ended.code == 0, ended
     return place
 

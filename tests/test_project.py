@@ -112,6 +112,19 @@ EDITS = [
         f"{SMALL}:6:3: sources.fp16: duplicate key `fp16`, first on line 5",
     ),
     (SMALL, b"target: tvm", b"target: fp16", None),
+    (SMALL, b"target: tvm", b"toolchain: host\ntarget: tvm", None),
+    (
+        SMALL,
+        b"target: tvm",
+        b"target: tvm\ntoolchain: conda\nconda: {channels: [c], dependencies: [d]}",
+        None,
+    ),
+    (
+        SMALL,
+        b"target: tvm",
+        b"target: tvm\ntoolchain: conda",
+        f"{SMALL}:3:1: toolchain: `conda` builds with the packages of a `conda` block, and there is none",
+    ),
     (
         RECIPE,
         b"license",

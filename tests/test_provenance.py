@@ -8,18 +8,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import smallproject
 import specimen
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2  # type: ignore[import-untyped]
 from in_toto_attestation.v1 import statement_pb2  # type: ignore[import-untyped]
 from in_toto_attestation.v1.statement import Statement  # type: ignore[import-untyped]
-from smallproject import Small, Upstream
+from smallproject import Small
 
 from recipes import plan as plans
 from recipes import toolchain
@@ -209,28 +207,6 @@ def test_a_file_by_itself_is_its_own_subject_only(tmp_path: Path) -> None:
 
 
 # What follows is built for real.
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def built(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store in which `both` was built."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build("both").ok()
-        return made.store
 
 
 @pytest.fixture

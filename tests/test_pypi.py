@@ -602,7 +602,12 @@ def test_a_lock_does_not_depend_on_which_index_was_up(server: Server, ways: Ways
     [
         (["tiny"], "win-64", ToolchainError, "no wheels can be locked for `win-64`"),
         (["-r x"], "linux-64", SpecError, "`-r x` is not a requirement"),
-        (["tiny @ https://host/x.whl"], "linux-64", SpecError, "a toolchain requirement has a name and versions only: `tiny @"),
+        (
+            ["tiny @ https://host/x.whl"],
+            "linux-64",
+            SpecError,
+            "a toolchain requirement has a name and versions only: `tiny @",
+        ),
     ],
 )
 def test_what_cannot_be_asked(

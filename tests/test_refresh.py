@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import condachannel
 import pytest
 import smallproject
 from gitserver import Repo
@@ -96,7 +97,7 @@ def test_a_build_with_the_new_locks_fails(moving: Small) -> None:
 def test_what_cannot_be_resolved_changes_nothing(moving: Small) -> None:
     push(moving, "int app = 5;\n")
     before = locks(moving)
-    ran = moving.run("refresh", RECIPES_MIRROR="https://git.example/=http://127.0.0.1:9/").failed(5)
+    ran = moving.run("refresh", RECIPES_MIRROR="https://git.example/=http://127.0.0.1:1/").failed(5)
     assert ran.error.startswith("error: nothing is refreshed, as not everything could be resolved")
     assert (ran.out, locks(moving)) == ("", before)
 
@@ -107,6 +108,33 @@ def test_a_lock_that_is_missing_is_made(moving: Small) -> None:
     assert ran.code == 11, ran.shown()
     assert "| cmake | - | 3.31.0 | linux-64, linux-aarch64 |" in ran.out
     assert (moving.root / "locks/both.requirements.txt").is_file()
+
+
+CONDA = f"""
+conda:
+  channels: ["{condachannel.CHANNEL}"]
+  platforms: [linux-64]
+  dependencies: [zlib]
+"""
+
+
+def test_conda_packages_are_resolved_anew(small: Small) -> None:
+    place = condachannel.make(small.place / "channel", without=["zlib-1.3-h0_0.conda"])
+    (small.place / "home/.condarc").write_text(
+        f"mirrored_channels:\n  {condachannel.CHANNEL}: [{place.as_uri()}]\n"
+    )
+    small.write("environments/small.yaml", smallproject.SMALL + CONDA)
+    small.run("lock", "--variant", "small", "conda").ok()
+    condachannel.make(place)
+    ran = small.run("refresh", "--variant", "small", "--dry-run")
+    assert ran.code == 11, ran.shown()
+    assert "| zlib | 1.2 | 1.3 | linux-64 |" in ran.out
+    assert "zlib-1.2" in (small.root / "locks/small.conda-lock.yml").read_text()
+    condachannel.make(place, without=["zlib-1.3-h0_0.conda"])
+    (place / "noarch/repodata.json").unlink()
+    (place / "linux-64/repodata.json").unlink()
+    ran = small.run("refresh", "--variant", "small").failed(5)
+    assert ran.error.startswith("error: nothing is refreshed, as not everything could be resolved")
 
 
 @pytest.mark.parametrize("option", ["--variant", "--build"])

@@ -17,28 +17,14 @@ from recipes.repair import Outcome, Step
 from recipes.store import Store
 from recipes.storecheck import Problem
 
-needs_sandbox = pytest.mark.skipif("smallproject.refusal(Path('/tmp'))", reason="nothing can be built here")
-pytestmark = needs_sandbox
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture(scope="module")
-def built(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store in which `both` was built."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build("both").ok()
-        shutil.rmtree(made.store / "roots")
-        return made.store
+pytestmark = pytest.mark.usefixtures("can_build")
 
 
 @pytest.fixture
 def small(upstream: Upstream, built: Path, tmp_path: Path) -> Iterator[Small]:
     with smallproject.small(upstream, tmp_path) as made:
         made.warm(built)
+        shutil.rmtree(made.store / "roots")
         yield made
 
 
@@ -93,18 +79,32 @@ def test_repair_takes_out_what_no_plan_has(small: Small) -> None:
     damage(small.store / "paths" / name)
     archive = small.store / "archives" / ("a" * 64)
     archive.write_bytes(b"")
+    cached = small.store / "cache" / f"{'0' * 32}-thing" / f"{'b' * 64}.tar"
+    cached.parent.mkdir()
+    cached.write_bytes(b"")
     (small.store / "paths").chmod(0o777)
     (small.root / "environments/both.yaml").unlink()
     ran = small.run("store", "repair").ok()
-    assert ran.err.splitlines()[-4:] == [
+    assert ran.err.splitlines()[-5:] == [
         "set modes  paths: any user may write to it",
         f"remove     {name}: it is not what was added; no plan of this checkout has it",
         f"remove     archives/{'a' * 64}: its bytes have another SHA-256",
-        "repaired 3",
+        f"remove     cache/{cached.parent.name}/{cached.name}: its bytes have another SHA-256",
+        "repaired 4",
     ]
     assert not (small.store / "paths" / name).exists()
     assert not archive.exists()
+    assert not cached.exists()
     assert small.damage() == []
+
+
+def test_check_says_what_it_does_not_remove(small: Small) -> None:
+    (small.store / "archives" / ("a" * 64)).write_bytes(b"")
+    (small.store / "paths").chmod(0o777)
+    ran = small.run("store", "check", "--remove").failed(6)
+    assert ran.error.startswith("error: the store is damaged: 1 found\n  paths: any user may write to it\n")
+    assert "removed 1; the next build brings back what it needs\n" in ran.err
+    assert not (small.store / "archives" / ("a" * 64)).exists()
 
 
 def test_repair_sets_modes_in_place(small: Small) -> None:

@@ -6,17 +6,15 @@ import dataclasses
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import smallproject
 import specimen
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
-from smallproject import Small, Upstream
+from smallproject import Small
 from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -309,17 +307,6 @@ def test_the_documents_of_each_environment(root: Path, variant: str) -> None:
     made = parts.parts(planned, specs, {}, {})
     follows_cyclonedx(json.dumps(cyclonedx.document(made)))
     follows_spdx(json.dumps(spdx.document(made)))
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture
-def small(upstream: Upstream, tmp_path: Path) -> Iterator[Small]:
-    with smallproject.small(upstream, tmp_path) as made:
-        yield made
 
 
 def test_a_bill_as_a_user_sees_it(small: Small) -> None:

@@ -75,22 +75,6 @@ with open("/build/made.txt", "w") as out:
 """
 
 
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
-@pytest.fixture(scope="module")
-def built(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store with the build of `thing`."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build().ok()
-        return made.store
-
-
 @pytest.fixture
 def small(upstream: Upstream, built: Path, tmp_path: Path) -> Iterator[Small]:
     """Give the small project with the component `made`, and a variant whose `made` is built with `thing`."""
@@ -142,7 +126,7 @@ def test_a_change_of_the_script_is_another_build(small: Small) -> None:
     assert ran.out.splitlines()[0] != first.splitlines()[0]
 
 
-ORDER = "import sys\nopen('/build/made.txt', 'w').write(str({*'abcdefghijklmnop'}))\n"
+ORDER = "# é\nimport sys\nopen('/build/made.txt', 'w').write(str({*'abcdefghijklmnop'}))\n"
 
 
 def test_the_caller_s_surroundings_change_nothing(small: Small, tmp_path: Path) -> None:
@@ -151,6 +135,7 @@ def test_the_caller_s_surroundings_change_nothing(small: Small, tmp_path: Path) 
     surroundings = {
         "PYTHONHASHSEED": "77",
         "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",  # with the locale C, text files are ASCII then
         "PYTHONDONTWRITEBYTECODE": "",
         "LC_ALL": "C",
         "TZ": "Asia/Tokyo",

@@ -40,11 +40,6 @@ LAYOUT = Layout(
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    return smallproject.upstream(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture(scope="module")
 def small(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
     """Give a checkout with an environment, which no test changes."""
     with smallproject.small(upstream, tmp_path_factory.mktemp("small")) as made:

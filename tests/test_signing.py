@@ -205,14 +205,6 @@ def test_a_new_key_is_its_owners(tmp_path: Path) -> None:
 # What follows is signed for real.
 
 
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
 @dataclass
 class Built:
     """A checkout with `small` built, a key that it trusts, and the store path's name."""
@@ -232,17 +224,10 @@ class Built:
         return self.small.run("verify-signature", *(words or ("--variant", "small")))
 
 
-@pytest.fixture(scope="module")
-def store(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build().ok()
-        return made.store
-
-
 @pytest.fixture
-def built(upstream: Upstream, store: Path, tmp_path: Path) -> Iterator[Built]:
+def alice(upstream: Upstream, built: Path, tmp_path: Path) -> Iterator[Built]:
     with smallproject.small(upstream, tmp_path) as small:
-        small.warm(store)
+        small.warm(built)
         [name] = [one.name for one in small.entries("thing") if (one / "lib").exists()]
         pair = attest.new_key(tmp_path / "keys", "alice")
         small.write("recipes/trust.yaml", f"keys:\n  alice: {pair.line}\n")
@@ -250,74 +235,74 @@ def built(upstream: Upstream, store: Path, tmp_path: Path) -> Iterator[Built]:
 
 
 @pytest.mark.sandbox
-def test_a_build_is_signed_and_verified(built: Built) -> None:
-    assert built.sign().ok().out == f"{built.envelope}\n"
-    payload = base64.b64decode(json.loads(built.envelope.read_bytes())["payload"])
-    assert payload == (built.small.store / f"provenance/{built.name}.json").read_bytes()
-    verified = built.verify().ok()
-    assert (verified.out, verified.err) == (f"{built.name}: signed by `alice`\n", "")
-    found = json.loads(built.verify("--variant", "small", "--json").ok().out)
-    assert found == {"path": built.name, "key": "alice", "compared": True}
-    assert built.small.damage() == []
-    before = built.envelope.read_bytes()
-    built.sign().ok()
-    assert built.envelope.read_bytes() == before
+def test_a_build_is_signed_and_verified(alice: Built) -> None:
+    assert alice.sign().ok().out == f"{alice.envelope}\n"
+    payload = base64.b64decode(json.loads(alice.envelope.read_bytes())["payload"])
+    assert payload == (alice.small.store / f"provenance/{alice.name}.json").read_bytes()
+    verified = alice.verify().ok()
+    assert (verified.out, verified.err) == (f"{alice.name}: signed by `alice`\n", "")
+    found = json.loads(alice.verify("--variant", "small", "--json").ok().out)
+    assert found == {"path": alice.name, "key": "alice", "compared": True}
+    assert alice.small.damage() == []
+    before = alice.envelope.read_bytes()
+    alice.sign().ok()
+    assert alice.envelope.read_bytes() == before
 
 
 @pytest.mark.sandbox
-def test_an_envelope_goes_elsewhere(built: Built) -> None:
-    assert built.sign("--output", "signed.json").ok().out == "signed.json\n"
-    assert not built.envelope.exists()
-    assert built.verify("signed.json").ok().out == f"{built.name}: signed by `alice`\n"
-    shutil.move(built.small.store, built.small.place / "away")
-    alone = built.verify("signed.json").ok()
-    assert alone.err == f"warning: `{built.name}` is not in the store: its bytes were not compared\n"
-    assert built.small.run("verify-signature", "signed.json", "--json").ok().out.count("false") == 1
+def test_an_envelope_goes_elsewhere(alice: Built) -> None:
+    assert alice.sign("--output", "signed.json").ok().out == "signed.json\n"
+    assert not alice.envelope.exists()
+    assert alice.verify("signed.json").ok().out == f"{alice.name}: signed by `alice`\n"
+    shutil.move(alice.small.store, alice.small.place / "away")
+    alone = alice.verify("signed.json").ok()
+    assert alone.err == f"warning: `{alice.name}` is not in the store: its bytes were not compared\n"
+    assert alice.small.run("verify-signature", "signed.json", "--json").ok().out.count("false") == 1
 
 
 @pytest.mark.sandbox
-def test_a_store_path_that_was_changed_is_found(built: Built) -> None:
-    built.sign().ok()
-    library = built.small.store / f"paths/{built.name}/lib/libthing.so"
+def test_a_store_path_that_was_changed_is_found(alice: Built) -> None:
+    alice.sign().ok()
+    library = alice.small.store / f"paths/{alice.name}/lib/libthing.so"
     library.chmod(0o644)
     library.write_bytes(library.read_bytes() + b"x")
     library.chmod(0o444)
     path = library.parents[1]
-    digest = json.loads((built.small.store / f"provenance/{built.name}.json").read_bytes())["subject"][0][
+    digest = json.loads((alice.small.store / f"provenance/{alice.name}.json").read_bytes())["subject"][0][
         "digest"
     ]
-    for ran in (built.verify().failed(6), built.sign().failed(6)):
+    for ran in (alice.verify().failed(6), alice.sign().failed(6)):
         lines = ran.err.splitlines()
         assert lines[:2] == [
-            f"error: store path `{built.name}` is not what its statement says",
+            f"error: store path `{alice.name}` is not what its statement says",
             f"  expected  sha256:{digest['sha256']}",
         ]
         assert lines[3:] == [f"  path      {path}", "", "hint: `recipes store check`"]
 
 
 @pytest.mark.sandbox
-def test_a_key_that_is_not_trusted_any_more(built: Built) -> None:
-    built.sign().ok()
-    built.small.write("recipes/trust.yaml", f"keys:\n  bob: {BOB.line}\n")
-    pair = signing.signer(built.key.read_bytes(), "k")
-    assert built.verify().failed(6).err == (
-        f"error: `{built.envelope}` is not signed by a key that this project trusts\n"
+def test_a_key_that_is_not_trusted_any_more(alice: Built) -> None:
+    alice.sign().ok()
+    alice.small.write("recipes/trust.yaml", f"keys:\n  bob: {BOB.line}\n")
+    pair = signing.signer(alice.key.read_bytes(), "k")
+    assert alice.verify().failed(6).err == (
+        f"error: `{alice.envelope}` is not signed by a key that this project trusts\n"
         f"  signed by  {pair.public_key.keyid}\n  trusted    {keyid(BOB)} (bob)\n\n"
         "hint: `recipes/trust.yaml` lists the trusted keys\n"
     )
-    (built.small.root / "recipes/trust.yaml").unlink()
-    assert "  trusted    no key\n" in built.verify().failed(6).err
+    (alice.small.root / "recipes/trust.yaml").unlink()
+    assert "  trusted    no key\n" in alice.verify().failed(6).err
 
 
 @pytest.mark.sandbox
-def test_a_signature_of_another_path_is_no_signature_of_this(built: Built) -> None:
-    [other] = [one.name for one in built.small.entries("ninja-1.12.0")]
-    found = Store(built.small.store)
-    envelope = attest.sign(found, other, built.key.read_bytes(), "k")
-    found.attach(found.signature_path(built.name), envelope)
-    assert built.verify().failed(6).err == (
-        f"error: `{built.envelope}` speaks of another store path\n"
-        f"  expected  {built.name}\n  actual    {other}\n"
+def test_a_signature_of_another_path_is_no_signature_of_this(alice: Built) -> None:
+    [other] = [one.name for one in alice.small.entries("ninja-1.12.0")]
+    found = Store(alice.small.store)
+    envelope = attest.sign(found, other, alice.key.read_bytes(), "k")
+    found.attach(found.signature_path(alice.name), envelope)
+    assert alice.verify().failed(6).err == (
+        f"error: `{alice.envelope}` speaks of another store path\n"
+        f"  expected  {alice.name}\n  actual    {other}\n"
     )
 
 
@@ -341,23 +326,23 @@ def test_a_name_that_leads_out_of_the_store_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.sandbox
-def test_what_cannot_be_signed_or_verified(built: Built) -> None:
-    assert built.verify().failed(2).err == (
-        f"error: `{built.name}` is not signed\n  store  {built.small.store}\n\n"
+def test_what_cannot_be_signed_or_verified(alice: Built) -> None:
+    assert alice.verify().failed(2).err == (
+        f"error: `{alice.name}` is not signed\n  store  {alice.small.store}\n\n"
         "hint: `recipes sign --variant small --key FILE`\n"
     )
-    assert built.verify("no.json").failed(2).err == (
+    assert alice.verify("no.json").failed(2).err == (
         "error: `no.json` cannot be read: No such file or directory\n"
     )
-    assert built.small.run("verify-signature").failed(2).err.startswith("error: nothing to verify is given\n")
-    built.key.chmod(0o640)
-    assert built.sign().failed(2).err == (
-        f"error: others may read the private key `{built.key}`\n  expected  0600\n  actual    0640\n\n"
-        f"hint: `chmod 600 {built.key}`\n"
+    assert alice.small.run("verify-signature").failed(2).err.startswith("error: nothing to verify is given\n")
+    alice.key.chmod(0o640)
+    assert alice.sign().failed(2).err == (
+        f"error: others may read the private key `{alice.key}`\n  expected  0600\n  actual    0640\n\n"
+        f"hint: `chmod 600 {alice.key}`\n"
     )
-    built.key.unlink()
-    assert built.sign().failed(2).err == (
-        f"error: no key `{built.key}`\n\nhint: `recipes key new NAME` makes one\n"
+    alice.key.unlink()
+    assert alice.sign().failed(2).err == (
+        f"error: no key `{alice.key}`\n\nhint: `recipes key new NAME` makes one\n"
     )
 
 

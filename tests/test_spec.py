@@ -133,7 +133,10 @@ ENVIRONMENTS = [
         f"small.yaml:4:22: sources.t.also[0]: {KINDS}, did you mean `git`?",
     ),
     (WHOLE + b"sumary: x", "small.yaml:5:1: sumary: unknown key `sumary`, did you mean `summary`?"),
-    (WHOLE + b"toolchain: conda", "small.yaml:5:1: toolchain: expected `pypi`, got `conda`"),
+    (
+        WHOLE + b"toolchain: conad",
+        "small.yaml:5:1: toolchain: expected `pypi` or `conda` or `host`, got `conad`, did you mean `conda`?",
+    ),
     (
         WHOLE.replace(b"[linux-64]", b"[linux-46]"),
         f"small.yaml:3:13: platforms[0]: {PLATFORMS}, got `linux-46`, did you mean `linux-64`?",

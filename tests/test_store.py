@@ -19,7 +19,8 @@ from store_driver import NAME, OTHER, add, fill, flip_bit, in_mount_namespace, l
 import recipes
 from recipes import hashes, storecheck, storegc, storesize
 from recipes.errors import IntegrityError, StoreError
-from recipes.store import Info, Store
+from recipes.infos import Info
+from recipes.store import Store
 from recipes.storecheck import Problem
 
 HELLO = hashes.nar_hash(hashes.File(6, [b"hello\n"]))
@@ -396,6 +397,49 @@ def test_check_finds_a_damaged_pack(store: Store, tmp_path: Path) -> None:
     assert storecheck.check(store) == []
 
 
+def test_check_finds_each_flipped_bit_of_a_statement(store: Store) -> None:
+    add(store, NAME)
+    for path in (store.provenance_path(NAME), store.signature_path(NAME)):
+        with store.lock(NAME):
+            store.attach(path, b'{"a": "one"}\n')
+    assert storecheck.check(store) == []
+    for path in (store.root / "provenance").iterdir():
+        for at in range(path.stat().st_size):
+            flip_bit(path, at)
+            [problem] = storecheck.check_entry(store, NAME)
+            assert (problem.name, problem.kind) == (NAME, "provenance")
+            flip_bit(path, at)
+    store.provenance_path(NAME).with_suffix(".json.sha256").unlink()  # an older store has none
+    assert storecheck.check(store) == []
+
+
+def test_what_was_said_of_an_entry_goes_before_it_is_made_again(store: Store) -> None:
+    """A process that is killed in `forget` leaves statements without the entry that they speak of."""
+    add(store, NAME)
+    with store.lock(NAME):
+        store.attach(store.provenance_path(NAME), b"{}\n")
+        store.attach(store.signature_path(NAME), b"{}\n")
+        store.info_path(NAME).unlink()
+    add(store, NAME)
+    assert listed(store.root / "provenance") == []
+
+
+def test_check_finds_a_damaged_cache_and_remove_takes_it_out(store: Store) -> None:
+    place = store.root / "cache" / f"{'0' * 32}-thing"
+    add(store, NAME)
+    place.mkdir()
+    good = place / f"{hashlib.sha256(b'good').hexdigest()}.tar"
+    good.write_bytes(b"good")
+    bad = place / f"{'b' * 64}.tar"
+    bad.write_bytes(b"")
+    [problem] = storecheck.check(store)
+    what = f"its bytes have another SHA-256\n  expected  {'b' * 64}\n  actual    {EMPTY}"
+    assert problem == Problem(f"cache/{place.name}/{bad.name}", what, "cache")
+    storecheck.remove(store, [problem])
+    assert listed(place) == [good.name]
+    assert storecheck.check(store) == []
+
+
 def test_check_finds_damaged_provenance(store: Store) -> None:
     add(store, NAME)
     path = store.root / "provenance" / f"{NAME}.json"
@@ -567,7 +611,7 @@ def test_gc_keeps_what_registered_links_lead_to(store: Store, tmp_path: Path) ->
     add(store, ABSENT)
     alias = tmp_path / "alias"
     alias.symlink_to("store")
-    links = [tmp_path / "result", tmp_path / "inner", tmp_path / "gone", tmp_path / "elsewhere"]
+    links = [tmp_path / "result-\udcff", tmp_path / "inner", tmp_path / "gone", tmp_path / "elsewhere"]
     links[0].symlink_to(alias / "paths" / NAME)
     links[1].symlink_to(f"store/paths/{OTHER}/bin/tool")
     links[2].symlink_to(store.path(ABSENT))

@@ -19,7 +19,7 @@ import pytest
 import smallproject
 from smallproject import Small, Upstream
 
-from recipes import files
+from recipes import files, treewriter
 from recipes.evidence import record
 from recipes.evidence.provenance import hexadecimal
 
@@ -69,22 +69,6 @@ for name, text in {"same": "same", "other": f"id {uuid.uuid4()}!"}.items():
     packed += f"{name}/{0:>{27 - len(name)}}{0:<6}{0:<6}{644:<8}{len(text):<10}`\\n{text}".encode()
 Path(made, "packed.a").write_bytes(packed)
 """
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
-@pytest.fixture(scope="module")
-def built(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store with the builds of `thing` and `app`."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build("both").ok()
-        return made.store
 
 
 @pytest.fixture
@@ -298,13 +282,13 @@ def test_sources_are_laid_out_in_the_other_order(tmp_path: Path, monkeypatch: py
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tree" / name).write_text(name)
     made: list[str] = []
-    copy = files._copy_one
+    copy = treewriter._copy_one
 
     def copied(path: bytes, info: os.stat_result, place: bytes) -> None:
         made.append(Path(os.fsdecode(path)).name)
         copy(path, info, place)
 
-    monkeypatch.setattr(files, "_copy_one", copied)
-    files.copy_tree(tmp_path / "tree", tmp_path / "one")
-    files.copy_tree(tmp_path / "tree", tmp_path / "two", backwards=True)
+    monkeypatch.setattr(treewriter, "_copy_one", copied)
+    treewriter.copy_tree(tmp_path / "tree", tmp_path / "one")
+    treewriter.copy_tree(tmp_path / "tree", tmp_path / "two", backwards=True)
     assert made == ["tree", "a", "b", "c", "d", "e", "tree", "c", "e", "d", "b", "a"]

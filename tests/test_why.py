@@ -304,22 +304,6 @@ def test_a_source_without_a_commit_is_told_by_its_hash() -> None:
 # What follows is built for real.
 
 
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Upstream:
-    place = tmp_path_factory.mktemp("upstream")
-    if (why := smallproject.refusal(place)) is not None:
-        pytest.skip(why)
-    return smallproject.upstream(place)
-
-
-@pytest.fixture(scope="module")
-def built(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a store in which `both` was built."""
-    with smallproject.small(upstream, tmp_path_factory.mktemp("built")) as made:
-        made.build("both").ok()
-        return made.store
-
-
 @pytest.fixture
 def warm(upstream: Upstream, built: Path, tmp_path: Path) -> Iterator[Small]:
     with smallproject.small(upstream, tmp_path) as made:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gitserver
 import pytest
 import smallproject
 import yaml
@@ -221,9 +222,9 @@ def test_git_writes_locks_alike_everywhere(tmp_path: Path) -> None:
         "locks/a.lock.yaml",
         "environments/a.yaml",
     ]
-    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], env=gitserver.ENV, check=True)
     (tmp_path / ".gitattributes").write_text((ROOT / ".gitattributes").read_text())
-    assert subprocess.check_output(argv, cwd=tmp_path, text=True).splitlines() == [
+    assert subprocess.check_output(argv, cwd=tmp_path, env=gitserver.ENV, text=True).splitlines() == [
         "locks/a.lock.yaml: eol: lf",
         "locks/a.lock.yaml: linguist-generated: true",
         "environments/a.yaml: eol: unspecified",

@@ -44,7 +44,7 @@ class Checkout:
         return Checkout(path)
 
     def git(self, *argv: str, env: Mapping[str, str] = gitserver.ENV) -> str:
-        ended = process.run(["git", *argv], env={**env, **WHEN}, cwd=self.path, timeout=60)
+        ended = process.run(["git", *argv], env={**env, **WHEN}, cwd=self.path, timeout=300)
         assert ended.code == 0, ended
         return ended.out.decode().strip()
 
@@ -147,7 +147,7 @@ def test_a_merge_that_stopped(checkout: Checkout) -> None:
     checkout.git("checkout", "--quiet", "main")
     checkout.write("README", "ours\n")
     checkout.commit()
-    merged = process.run(["git", "merge", "other"], env=gitserver.ENV, cwd=checkout.path, timeout=60)
+    merged = process.run(["git", "merge", "other"], env=gitserver.ENV, cwd=checkout.path, timeout=300)
     assert merged.code == 1
     assert (checkout.read().dirty, checkout.read().paths) == (True, TRACKED)
 
@@ -204,7 +204,7 @@ def test_a_change_in_a_submodule_is_one_of_the_checkout(parent: Checkout, path: 
 def test_a_submodule_at_another_commit(parent: Checkout) -> None:
     inside = parent.path / "deps/part"
     argv = ["git", "commit", "--quiet", "--no-gpg-sign", "--allow-empty", "-m", "another"]
-    assert process.run(argv, env=gitserver.ENV, cwd=inside, timeout=60).code == 0
+    assert process.run(argv, env=gitserver.ENV, cwd=inside, timeout=300).code == 0
     assert parent.read().dirty
     assert not worktree.submodule(parent.path, "deps/part", gitserver.ENV).dirty
 
@@ -234,7 +234,7 @@ def test_what_is_no_checkout(tmp_path: Path) -> None:
 def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     argv = ["git", "init", "--quiet", "--template=", "--initial-branch=main", str(empty)]
-    assert process.run(argv, env=gitserver.ENV, timeout=60).code == 0
+    assert process.run(argv, env=gitserver.ENV, timeout=300).code == 0
     assert str(_refused(empty)) == (
         f"{empty} is not a git checkout that can be read\n"
         "  git says  your current branch 'main' does not have any commits yet"

@@ -21,7 +21,9 @@ shells = typer.Typer()
 At = Annotated[
     Path | None, typer.Option("--path", help="Its directory; .envs/VARIANT without.", metavar="DIR")
 ]
-Toolchain = Annotated[str | None, typer.Option("--toolchain", help="Where its tools come from: pypi.")]
+Toolchain = Annotated[
+    str | None, typer.Option("--toolchain", help="Where its tools come from: pypi or conda.")
+]
 Checkout = Annotated[
     Path | None, typer.Option("--tvm", help="The checkout of TVM to work on.", metavar="DIR")
 ]
@@ -30,19 +32,16 @@ Checkout = Annotated[
 @app.command()
 def create(ctx: typer.Context, variant: Variant, toolchain: Toolchain = None, path: At = None) -> None:
     """Make a variant's environment from its locks, every file by hash."""
-    from recipes.develop import enter, make, prefixes
+    from recipes.develop import enter, prefixes
 
     run: Run = ctx.obj()
     prefix = enter.prefix_of(run, variant, path)
-    used = enter.provider(toolchain or make.TOOLCHAIN)
+    used = enter.chosen(run, variant, prefix, toolchain)
     one = used.wanted(run, variant, prefix)
     if prefixes.read(prefix) is None:
         used.make(run, one)
     elif changes := used.changes(one):
-        raise UsageError(
-            "\n".join([f"{prefix} is out of date", *(f"  {change}" for change in changes)]),
-            hint=f"`recipes env update --variant {variant}` makes it anew",
-        )
+        raise enter.outdated(run, variant, prefix, changes)
     else:
         run.report.line("nothing to do: it is there and up to date")
     run.report.result(str(prefix))
@@ -90,9 +89,10 @@ def update(ctx: typer.Context, variant: Variant, path: At = None) -> None:
     made = prefixes.read(prefix)
     if made is None and prefixes.state(prefix) != "half made":
         raise UsageError(
-            f"no environment in {prefix}", hint=f"make one: `recipes env create --variant {variant}`"
+            f"no environment in {prefix}",
+            hint=f"make one: {enter.command(run, 'create', variant, prefix)}",
         )
-    used = enter.provider(made.toolchain if made else "pypi")
+    used = enter.chosen(run, variant, prefix)
     one = used.wanted(run, variant, prefix)
     changes = used.changes(one)
     for change in changes:

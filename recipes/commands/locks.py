@@ -55,9 +55,6 @@ def lock(
     the specs: it is written to `--output`, else to locks/VARIANT@MOMENT.lock.yaml, for `recipes diff`, and
     the variant's own locks stay as they are.
     """
-    from recipes import locking
-    from recipes.conda import locking as conda
-
     run: Run = ctx.obj()
     if check and names:
         raise UsageError("`--check` looks at whole locks, and takes no sources")
@@ -67,10 +64,16 @@ def lock(
         raise UsageError("`--update` moves conda packages, and takes neither sources nor other modes")
     project = run.project()
     chosen = [variant] if variant else project.variants()
+    if check:
+        from recipes import lockcheck
+
+        lockcheck.check(project, chosen, run.report)
+        return
+    from recipes import locking
+    from recipes.conda import locking as conda
+
     if update:
         conda.Environments(project, run.locker(solver), run.report).move(chosen, update)
-    elif check:
-        locking.check(project, chosen, run.report)
     elif at is not None:
         target = run.directory / output if output else None
         locking.lock_at(project, chosen, _date(at), target, run.fetcher())

@@ -53,15 +53,16 @@ def store_check(
         rows = [{"path": one.name, "kind": one.kind, "problem": one.what} for one in problems]
         run.report.result(json.dumps(rows, indent=2))
     if problems and remove:
-        storecheck.remove(run.store(), problems)
-        run.report.line(f"removed {len(problems)} damaged entries; the next build brings them back")
-    elif problems:
+        left = storecheck.remove(run.store(), problems)
+        run.report.line(f"removed {len(problems) - len(left)}; the next build brings back what it needs")
+        problems = left
+    elif not problems:
+        run.report.line(f"{run.store().root} is clean")
+    if problems:
         lines = [f"  {one.name}: {one.what}" for one in problems]
         raise IntegrityError(
             "\n".join([f"the store is damaged: {len(problems)} found", *lines]), hint="`recipes store repair`"
         )
-    else:
-        run.report.line(f"{run.store().root} is clean")
 
 
 @app.command("repair")

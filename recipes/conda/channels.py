@@ -19,6 +19,7 @@ from recipes.located import Located, dotted
 
 UNREACHABLE = "unreachable: "  # what the solver puts before its message where the network is at fault
 _TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
+_IN_TEXT = re.compile(r"\b[a-z]+://\S+")
 _NAMES = {"mirrored-channels": "mirrored_channels"}  # as rattler's and pixi's own settings spell it
 _FALSE = ("false", "no", "off", "0")
 
@@ -65,6 +66,14 @@ class Condarc:
         rewritten = rewrite(f"{bare}/").rstrip("/")
         return (rewritten,) if rewritten != bare else tuple(one.rstrip("/") for one in told)
 
+    def private(self, url: str) -> str:
+        """Give a channel's public URL with the credentials that an alias or `custom_channels` has for it."""
+        for one in (self.alias or "", *self.custom.values()):
+            known = one.rstrip("/")
+            if public(known) != known and f"{url}/".startswith(f"{public(known)}/"):
+                return f"{known}{url.removeprefix(public(known))}"
+        return url
+
     def document(self) -> dict[str, Any]:
         """Give the settings as JSON values."""
         return asdict(self)
@@ -83,6 +92,11 @@ def public(url: str) -> str:
         return url
     host, slash, path = rest.partition("/")
     return f"{scheme}{mark}{host.rpartition('@')[2]}{_TOKEN.sub('', f'{slash}{path}')}"
+
+
+def without_secrets(text: str) -> str:
+    """Give a text for people, such as another program's message, with each URL in it as `public` gives it."""
+    return _IN_TEXT.sub(lambda found: public(found[0]), text)
 
 
 def parse(found: Located, environ: Mapping[str, str]) -> Condarc:

@@ -16,7 +16,7 @@ from pathlib import Path
 from recipes import process
 from recipes.conda import lockfile
 from recipes.conda.block import Conda, environment_yml, name_of
-from recipes.conda.channels import UNREACHABLE, Condarc
+from recipes.conda.channels import UNREACHABLE, Condarc, without_secrets
 from recipes.conda.lockfile import CondaLock
 from recipes.errors import FetchError, RecipesError, ToolchainError, UsageError
 
@@ -121,7 +121,7 @@ class Locker:
             ended = process.run(argv, env=self._environment(place), cwd=place, timeout=LONGEST)
         except process.Timeout as wrong:
             raise FetchError(f"the channels took longer than {wrong.seconds:g} seconds") from wrong
-        said = ended.err.decode(errors="replace")
+        said = without_secrets(ended.err.decode(errors="replace"))
         if ended.code:
             raise _failure(said, ended.code)
         try:

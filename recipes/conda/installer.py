@@ -8,7 +8,6 @@ It uses no network, and runs no script of a package. What fails is said in one l
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import sys
@@ -18,12 +17,13 @@ from typing import Any
 import rattler
 from rattler.package_streaming import extract
 
+from recipes import files
+
 
 def record(package: dict[str, str], place: Path) -> rattler.RepoDataRecord:
     """Make the record of a package out of what is in it; `place` is for the while."""
     file = Path(package["file"])
-    with file.open("rb") as opened:  # py-rattler looks at no hash of what a `file:` URL names
-        actual = hashlib.file_digest(opened, "sha256").hexdigest()
+    actual = files.sha256(file)  # py-rattler looks at no hash of what a `file:` URL names
     if actual != package["sha256"]:
         raise ValueError(f"{file} does not have its hash: expected {package['sha256']}, actual {actual}")
     extract(file, place)

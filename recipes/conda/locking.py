@@ -1,4 +1,4 @@
-"""The conda part of the `lock` command and of `--check`."""
+"""The conda part of the `lock` command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from recipes.conda.lockfile import CondaLock
 from recipes.diff import Difference
 from recipes.errors import FetchError, RecipesError, UsageError
 from recipes.located import nearest
-from recipes.lockfiles import before, refuse, write
+from recipes.lockcheck import answered
+from recipes.lockfiles import before, write
 from recipes.project import Project
 from recipes.report import Report
 from recipes.spec import Specs
@@ -87,18 +88,3 @@ class Environments:
             shown = ", ".join(f"`{name}`" for name in names)
             raise UsageError(f"no conda lock has {shown}{nearest(names[0], known)}")
         return having
-
-
-def answered(specs: Specs, project: Project) -> CondaLock | None:
-    """Give the lock of a variant's conda environment; None where its spec asks for none.
-
-    Raises LockError, in sentences, where it does not answer the spec.
-    """
-    asked, path = specs.environment.conda, project.conda_lock_file(specs.variant)
-    if asked is None:
-        left = [f"conda: {path.name} is there, and no spec asks for it"] if path.is_file() else []
-        refuse(specs.variant, left)
-        return None
-    locked = project.conda_lock(specs.variant)
-    refuse(specs.variant, [f"conda: {one}" for one in lockfile.unsatisfied(locked, asked)])
-    return locked

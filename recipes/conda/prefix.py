@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from recipes import download, files, process
-from recipes.conda.channels import Condarc
+from recipes.conda.channels import Condarc, without_secrets
 from recipes.conda.condalock import BESIDE
 from recipes.conda.lockfile import CondaPackage
 from recipes.derivations import CondaPrefix
@@ -71,10 +71,13 @@ class Installer:
             argv = [self.python, "-P", "-m", "recipes.conda.installer"]
             env = {"PATH": self.env.get("PATH", ""), "PYTHONPATH": BESIDE, "LC_ALL": "C.UTF-8"}
             env |= {"HOME": str(place), "TMPDIR": str(place)}
-            ended = process.run(argv, env=env, stdin=json.dumps(asked).encode(), timeout=LONGEST)
+            try:
+                ended = process.run(argv, env=env, stdin=json.dumps(asked).encode(), timeout=LONGEST)
+            except process.Timeout as wrong:
+                raise _not_installed(f"it took longer than {wrong.seconds:g} seconds") from wrong
         if ended.code:
             said = ended.err.decode(errors="replace").strip()
-            raise ToolchainError(f"the conda packages cannot be installed\n  error  {said or ended.code}")
+            raise _not_installed(said or f"exit code {ended.code}")
 
     def archives(self, packages: Sequence[CondaPackage]) -> dict[CondaPackage, Path]:
         """Bring packages in, each by its hash; the first alone, as a channel that is silent is so for all."""
@@ -101,7 +104,7 @@ class Installer:
                         self.store.archive(one.sha256),
                         sha256=one.sha256,
                         size=None,
-                        settings=self._http(),
+                        settings=self._http(url),
                         tick=task,
                     )
             except (FetchError, IntegrityError) as error:
@@ -111,15 +114,23 @@ class Installer:
         raise _failure(one, failed)
 
     def _urls(self, one: CondaPackage) -> list[str]:
-        """Give where a package is: its channel's mirrors, else its own URL."""
+        """Give where a package is: its channel's mirrors, else its own URL, with the user's credentials."""
         channel, _, rest = one.url.rpartition(f"/{one.subdir}/")
         name = next((key for key in self.condarc.mirrored if channel.endswith(f"/{key}")), channel)
         bases = self.condarc.mirrors(name, channel, self.rewrite)
-        return [f"{base}/{one.subdir}/{rest}" for base in bases]
+        return [f"{self.condarc.private(base)}/{one.subdir}/{rest}" for base in bases]
 
-    def _http(self) -> HttpSettings:
-        verify = self.condarc.ssl_verify
-        return HttpSettings(cert=verify if isinstance(verify, str) else None, timeout=self.timeout)
+    def _http(self, url: str) -> HttpSettings:
+        """Give how to speak to a channel: as conda's settings say, and its users' netrc."""
+        verify, parts = self.condarc.ssl_verify, urlsplit(url)
+        netrc = Path(self.env.get("NETRC") or Path(self.env.get("HOME", "/"), ".netrc"))
+        return HttpSettings(
+            cert=verify if isinstance(verify, str) else None,
+            trusted_hosts=(parts.netloc.rpartition("@")[2],) if verify is False else (),
+            proxy=self.condarc.proxies.get(parts.scheme),
+            netrc=str(netrc) if netrc.is_file() else None,
+            timeout=self.timeout,
+        )
 
 
 def _named(one: CondaPackage, archive: Path, place: Path) -> dict[str, str]:
@@ -134,13 +145,19 @@ def _channels(packages: Sequence[CondaPackage]) -> str:
     return ", ".join(sorted({one.url.rpartition(f"/{one.subdir}/")[0] for one in packages}))
 
 
+def _not_installed(why: str) -> ToolchainError:
+    return ToolchainError(f"the conda packages cannot be installed\n  error  {why}")
+
+
 def _failure(one: CondaPackage, failed: Sequence[RecipesError]) -> RecipesError:
+    """Give what went wrong, without the tokens that the URL of a mirror may have."""
     wrong = [error for error in failed if isinstance(error, IntegrityError)]
     if wrong:
-        return IntegrityError(f"conda package `{one.file}` does not match its lock\n{wrong[0].message}")
+        told = without_secrets(wrong[0].message)
+        return IntegrityError(f"conda package `{one.file}` does not match its lock\n{told}")
     host = urlsplit(one.url).netloc
     return FetchError(
-        f"the conda channel at {host} cannot be had: {_reason(failed[0])}",
+        f"the conda channel at {host} cannot be had: {without_secrets(_reason(failed[0]))}",
         hint="the `pypi` toolchain needs package indexes only: the same with `--toolchain pypi`",
     )
 

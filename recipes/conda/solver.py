@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,8 @@ from typing import Any
 import rattler
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
 
-from recipes.conda.channels import UNREACHABLE, Condarc, public
+from recipes.conda.channels import UNREACHABLE, Condarc, public, without_secrets
 from recipes.settings import Settings
-
-_URL = re.compile(r"https?://\S+")
 
 
 class Refused(Exception):  # noqa: N818 - what happened
@@ -107,7 +104,7 @@ async def _solve(
 def _last(wrong: Exception) -> str:
     """Give the innermost of rattler's reasons, without credentials that a URL in it may have."""
     line = [one.removeprefix("Caused by: ").strip() for one in str(wrong).splitlines() if one.strip()][-1]
-    return _URL.sub(lambda found: public(found[0]), line)
+    return without_secrets(line)
 
 
 def _gateway(values: Mapping[str, Any], condarc: Condarc) -> rattler.Gateway:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import files, locking
+from recipes import files, lockcheck
 from recipes.develop import activation, layout, make, prefixes, presets
 from recipes.develop.activation import Tvm
 from recipes.develop.make import Wanted
@@ -63,7 +64,7 @@ def wanted(kind: Kind, run: Run, variant: str, prefix: Path) -> Wanted:
     project = run.project()
     specs = project.specs(variant)
     asked = specs.environment.development
-    locked = locking.developed(specs, project)
+    locked = lockcheck.developed(specs, project)
     made = prefixes.read(prefix)
     python = made.parts["python"].version if made else f"{sys.version_info[0]}.{sys.version_info[1]}"
     layout.python_for(asked.python if asked else (), python, variant)
@@ -79,16 +80,44 @@ def _make(run: Run, one: Wanted) -> None:
     make.make(one, run.realiser(None, offline=False))
 
 
+def chosen(run: Run, variant: str, prefix: Path, toolchain: str | None = None) -> Provider:
+    """Give the provider for a variant's environment.
+
+    Its toolchain is the one that is named, else the one that it was made with, else the spec's. Raises
+    UsageError where it was made with another one than is named.
+    """
+    made = prefixes.read(prefix)
+    named = provider(toolchain) if toolchain else None
+    if named and made and made.toolchain != toolchain:
+        raise UsageError(
+            f"{prefix} has another toolchain\n  expected  {toolchain}\n  actual    {made.toolchain}",
+            hint=f"{command(run, 'remove', variant, prefix)} first, or another directory: `--path DIR`",
+        )
+    spec = run.project().specs(variant).environment
+    return named or provider(made.toolchain if made else spec.toolchain)
+
+
+def command(run: Run, name: str, variant: str, prefix: Path) -> str:
+    """Give a command of `recipes env` for an environment, as a hint has it."""
+    place = "" if prefix == prefix_of(run, variant, None) else f" --path {shlex.quote(os.fspath(prefix))}"
+    return f"`recipes env {name} --variant {variant}{place}`"
+
+
+def outdated(run: Run, variant: str, prefix: Path, changes: Sequence[str]) -> UsageError:
+    """Give the error of an environment that is out of date: what differs, and what makes it anew."""
+    told = "\n".join([f"{prefix} is out of date", *(f"  {change}" for change in changes)])
+    return UsageError(told, hint=f"{command(run, 'update', variant, prefix)} makes it anew")
+
+
 def ready(run: Run, variant: str, prefix: Path, toolchain: str | None = None) -> tuple[Provider, Wanted]:
     """Make a variant's environment where there is none; where it is out of date, say so and leave it."""
-    made = prefixes.read(prefix)
-    used = provider(toolchain or (made.toolchain if made else make.TOOLCHAIN))
+    used = chosen(run, variant, prefix, toolchain)
     one = used.wanted(run, variant, prefix)
-    if made is None:
+    if prefixes.read(prefix) is None:
         used.make(run, one)
     elif changes := used.changes(one):
-        told = "\n".join([f"{prefix} is out of date", *(f"  {change}" for change in changes)])
-        run.report.warning(f"{told}\n  made anew by `recipes env update --variant {variant}`")
+        error = outdated(run, variant, prefix, changes)
+        run.report.warning(f"{error.message}\n  {error.hint}")
     return used, one
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import locking, requirements
+from recipes import lockcheck, requirements
+from recipes.conda.block import Conda
 from recipes.develop import enter, exports
 from recipes.errors import UsageError
-from recipes.located import nearest
 from recipes.requirements import Requirements
-from recipes.run import Run, system
+from recipes.run import Run, look_up, system
+from recipes.spec import Specs
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,11 @@ class Asked:
 
 
 def export(run: Run, asked: Asked) -> str:
-    """Give a variant's environment as a text. Raises UsageError for a format that there is not."""
-    if asked.kind not in FORMATS:
-        near = nearest(asked.kind, FORMATS)
-        raise UsageError(f"no format `{asked.kind}`{near}", hint=f"there is {', '.join(FORMATS)}")
+    """Give a variant's environment as a text.
+
+    Raises UsageError for a format or a platform that there is not, LockError where locks do not answer specs.
+    """
+    look_up("format", asked.kind, FORMATS)
     return FORMATS[asked.kind](run, asked)
 
 
@@ -38,9 +40,13 @@ def _requirements(run: Run, asked: Asked) -> str:
     """Give the toolchain and the packages for `pip install --require-hashes -r`."""
     project = run.project()
     specs = project.specs(asked.variant)
-    packages = locking.developed(specs, project).wheels
+    toolchain = project.toolchain(asked.variant)
+    lockcheck.satisfied(specs, project.lock(asked.variant), toolchain)
+    packages = lockcheck.developed(specs, project).wheels
+    if asked.platform:
+        look_up(f"platform of `{asked.variant}`", asked.platform, specs.environment.platforms)
     named = {one.project for one in packages}
-    tools = [one for one in project.toolchain(asked.variant).wheels if one.project not in named]
+    tools = [one for one in toolchain.wheels if one.project not in named]
     kept = [one for one in (*tools, *packages) if asked.platform in (None, one.platform)]
     return requirements.render(Requirements(tuple(kept)))
 
@@ -56,21 +62,27 @@ def _devcontainer(run: Run, asked: Asked) -> str:
     return exports.devcontainer(asked.variant, asked.image)
 
 
-def _environment_yml(run: Run, asked: Asked) -> str:
-    conda = run.project().specs(asked.variant).environment.conda
+def _conda(specs: Specs, asked: Asked) -> tuple[Conda, str]:
+    """Give what is asked of conda, and for which platform."""
+    conda, platform = specs.environment.conda, asked.platform or system()
     if conda is None:
         raise UsageError(
-            f"`{asked.variant}` has no `conda:` block", hint="`--format requirements` has its wheels"
+            f"`{specs.variant}` has no `conda:` block", hint="`--format requirements` has its wheels"
         )
-    platform = asked.platform or system()
+    look_up(f"platform in the `conda:` block of `{specs.variant}`", platform, conda.platforms)
+    return conda, platform
+
+
+def _environment_yml(run: Run, asked: Asked) -> str:
+    conda, platform = _conda(run.project().specs(asked.variant), asked)
     return exports.environment_yml(asked.variant, conda.channels, conda.asked(platform))
 
 
 def _explicit(run: Run, asked: Asked) -> str:
-    project = run.project()
-    wanted, locked = asked.platform or system(), project.conda_lock(asked.variant)
-    packages = [(one.url, one.sha256) for one in locked.for_platform(wanted)]
-    return exports.explicit(asked.variant, wanted, packages)
+    specs = run.project().specs(asked.variant)
+    _, platform = _conda(specs, asked)
+    packages = [(one.url, one.sha256) for one in run.conda(specs, platform)]
+    return exports.explicit(asked.variant, platform, packages)
 
 
 FORMATS: Mapping[str, Callable[[Run, Asked], str]] = {

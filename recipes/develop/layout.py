@@ -153,9 +153,14 @@ def layout(
     """Lay out an environment: `plan` is the target's, `imports` are plans of what can be imported.
 
     `packages` are the wheels for `python` on the plan's platform, `prefix` is where the environment is to be.
-    Raises UsageError where the target is not built by CMake.
+    Raises UsageError where the target is not built by CMake, and where `prefix` is no place for conda.
     """
     target = plan.derivations[plan.target]
+    if kind == "conda" and any(one.isspace() for one in prefix):
+        raise UsageError(
+            f"conda packages have their prefix in scripts without quotes, and this one has a space: {prefix}",
+            hint="name another directory: `--path DIR`",
+        )
     if not isinstance(target, Build) or not target.tools:
         raise UsageError(f"`{plan.component}` is not built by CMake: there is nothing to develop with")
     wheels = {path_name(one): one for one in map(UnpackedWheel, packages)}
@@ -231,7 +236,7 @@ def programs(made: Layout, prefix: str) -> dict[str, str]:
     cache = shlex.quote(f"{prefix}/cache/zig")
     head = "#!/bin/sh\n" + "".join(
         f'[ -n "${{{name}-}}" ] || export {name}={cache}\n'
-        for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
+        for name in (toolchain.ZIG_CACHE if made.toolchain == "pypi" else ())
     )
     kit = _kit(made, prefix)
     found = {name: head + line for name, line in kit.compilers.items()}

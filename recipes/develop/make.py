@@ -21,6 +21,7 @@ from recipes.develop.layout import RECORD, Layout, Record
 from recipes.fetch import PARALLEL
 from recipes.plan import Plan
 from recipes.realise import Realiser
+from recipes.report import Report
 from recipes.store import Store
 from recipes.toolchain import Kind
 
@@ -56,8 +57,8 @@ def make(wanted: Wanted, realiser: Realiser) -> None:
     key = f"{hashes.store_hash(os.fspath(prefix))}-environment"
     with store.lock(key, lambda: realiser.report.line(f"waiting for another `recipes env` on {prefix}")):
         prefixes.check_free(prefix)
+        _check(wanted, store, realiser.report)
         with realiser.report.task(f"laying out {prefix}"):
-            _check(wanted, store)
             prefix.parent.mkdir(parents=True, exist_ok=True)
             prefixes.remove(prefixes.aside(prefix))
             _lay_out(wanted, store, prefixes.aside(prefix))
@@ -87,9 +88,15 @@ def keep(wanted: Wanted, store: Store) -> None:
             storegc.add_root(store, wanted.prefix / "roots" / name)
 
 
-def _check(wanted: Wanted, store: Store) -> None:
-    with ThreadPoolExecutor(PARALLEL) as pool:  # hashing lets go of the interpreter's lock
-        list(pool.map(store.verify, wanted.layout.needed))
+def _check(wanted: Wanted, store: Store, report: Report) -> None:
+    """Hash all that the environment will have links to: a build would look at it, and no build follows."""
+    needed = wanted.layout.needed
+    with (
+        report.task(f"checking {len(needed)} store paths", "paths") as task,
+        ThreadPoolExecutor(PARALLEL) as pool,  # hashing lets go of the interpreter's lock
+    ):
+        for done, _ in enumerate(pool.map(store.verify, needed), 1):
+            task(done, len(needed))
 
 
 def _lay_out(wanted: Wanted, store: Store, place: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -121,8 +120,8 @@ def _is_known(place: Path, path: str, known: Mapping[str, str], made: Record) ->
 
 
 def _sha256(place: Path) -> str:
-    with suppress(OSError), place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with suppress(OSError):
+        return files.sha256(place)
     return ""
 
 

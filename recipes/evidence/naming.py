@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote, urlsplit
 
 from recipes.conda.lockfile import CondaPackage
-from recipes.origins import Archive, DebianOrigin, GitOrigin, Origin, PypiOrigin, file_name
+from recipes.origins import Archive, DebianOrigin, GitOrigin, Origin, PypiOrigin, UrlOrigin, file_name
 from recipes.plan import SourceTree
 from recipes.requirements import Wheel
 
@@ -72,7 +72,7 @@ def location(origin: Origin, commit: str | None) -> str:
     """Name what an origin gave: a commit's VCS location, a package URL, or a URL."""
     if isinstance(origin, GitOrigin):
         return vcs_location(origin.git, commit) if commit else f"git+{origin.git}"
-    return archive_purl(origin) if origin.file and not hasattr(origin, "url") else origin.describe()
+    return origin.url if isinstance(origin, UrlOrigin) else archive_purl(origin)
 
 
 def swhids(commit: str | None, tree: str | None) -> tuple[str, ...]:

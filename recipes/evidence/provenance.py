@@ -54,7 +54,7 @@ def statement(
 
     `known` has the entry itself, and of what it needs all that is in the store. `files` maps each file of
     it, by its path, to the SHA-256 of its bytes in hexadecimal. `sandbox` is what isolated the build, None
-    where that was not recorded; `layers` are the SHA-256 of what a compiler cache gave it.
+    where that was not recorded; `layers` are the SHA-256 of the archives of a compiler cache that it read.
     """
     one = plan.derivations[name]
     return {
@@ -66,12 +66,9 @@ def statement(
                 "buildType": f"{NAMESPACE}/{one.kind}/v1",
                 "externalParameters": _asked(plan, one),
                 "internalParameters": _derived(name, one),
-                "resolvedDependencies": _needs(plan, name, known),
+                "resolvedDependencies": [*_needs(plan, name, known), *map(_layer, layers)],
             },
-            "runDetails": {
-                "builder": {"id": _builder(one, sandbox)},
-                "byproducts": [{"name": "compiler cache", "digest": {"sha256": layer}} for layer in layers],
-            },
+            "runDetails": {"builder": {"id": _builder(one, sandbox)}},
         },
     }
 
@@ -83,6 +80,11 @@ def _needs(plan: Plan, name: str, known: Mapping[str, Known]) -> list[dict[str, 
         return [_package(package) for package in one.packages]
     paths = plan.inputs(name) if isinstance(one, Build) else (name,)
     return [need(plan.derivations[path], path, known.get(path)) for path in paths] + _host(one)
+
+
+def _layer(sha256: str) -> dict[str, Any]:
+    """Describe an archive of a compiler cache: in no derivation, but bytes that the build read."""
+    return {"name": "compiler cache", "digest": {"sha256": sha256}}
 
 
 def _package(one: CondaPackage) -> dict[str, Any]:

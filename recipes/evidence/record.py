@@ -11,8 +11,9 @@ from recipes import compilercache, files, hashes
 from recipes.errors import StoreError, UsageError
 from recipes.evidence import provenance
 from recipes.evidence.provenance import Known, Statement
+from recipes.infos import Info
 from recipes.plan import Build, Plan
-from recipes.store import STATEMENTS, Info, Store, is_name
+from recipes.store import STATEMENTS, Store, is_name
 
 
 def record(

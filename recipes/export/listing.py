@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 
+from recipes import files
 from recipes.errors import UsageError
 from recipes.export.installscript import Listing
 
@@ -30,15 +31,10 @@ def listing(root: Path) -> Listing:
                 entries.append(("link", shown))
             elif stat.S_ISREG(mode):
                 executable = bool(mode & stat.S_IXUSR)
-                lines += [f"{_sha256(path)}  ./{shown}", *([f"x ./{shown}"] if executable else [])]
+                lines += [f"{files.sha256(path)}  ./{shown}", *([f"x ./{shown}"] if executable else [])]
                 entries.append(("755" if executable else "644", shown))
     text = "".join(f"{line}\n" for line in sorted(lines, key=str.encode))
     return Listing(hashlib.sha256(text.encode()).hexdigest(), tuple(sorted(entries, key=lambda one: one[1])))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shown(text: str, root: Path) -> str:

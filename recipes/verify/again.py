@@ -76,7 +76,7 @@ def start(wanted: Job, world: Another, command: list[str], scratch: Path, report
     `scratch` is a private directory for what passes between the two. Raises what the build raises.
     """
     asked = scratch / "job.json"
-    asked.write_text(wanted.model_dump_json())
+    asked.write_bytes(wanted.model_dump_json().encode())
     component = wanted.build.component
     with report.task(f"{component}: again", "steps") as task:
         heard = _Heard(task, report)
@@ -146,7 +146,8 @@ def do(wanted: Job, builder: Builder) -> None:
     try:
         result = here.build(Path(wanted.place), wanted.build, chosen, Path(wanted.log))
     except RecipesError as error:
-        relay.tell(error=type(error).__name__, message=error.message, hint=error.hint)
+        kind = next(one for one in type(error).__mro__ if one.__module__ == errors.__name__)
+        relay.tell(error=kind.__name__, message=error.message, hint=error.hint)
     else:
         relay.tell(result=str(result))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import files, process
+from recipes import files, process, treewriter
 from recipes.report import Report
 from recipes.verify.outcome import Outcome, text
 
@@ -44,7 +44,7 @@ class Kept:
     def _fill(self, place: Path, outcome: Outcome, first: Path, second: Path, log: Path) -> None:
         for name, tree in {"first": first, "second": second, "log": log}.items():
             if tree.exists():
-                files.copy_tree(tree, place / name)
+                treewriter.copy_tree(tree, place / name)
                 files.make_read_only(place / name)
         if not outcome.same:
             lines = "\n".join(text(outcome))

@@ -27,9 +27,13 @@ while [ $# -gt 1 ]; do
     fi
     shift
 done
-cmake=/toolchain/cmake/cmake/data/bin/cmake
-[ -x $cmake ] || cmake=/toolchain/conda/bin/cmake
-exec $cmake -E copy "${0%/bin/python}/kernels/${1#/src/}.o" "$object"
+kernel=${0%/bin/python}/kernels/src/${1#*/src/src/}.o
+for cmake in /toolchain/cmake/cmake/data/bin/cmake /toolchain/conda/bin/cmake; do
+    if [ -x $cmake ]; then
+        exec $cmake -E copy "$kernel" "$object"
+    fi
+done
+exec cp "$kernel" "$object"     # without a sandbox
 """
 
 
