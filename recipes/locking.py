@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from recipes import compare, dates, diff, requirements, resolve
+from recipes import compare, dates, diff, requirements, resolve, resolvewheels
 from recipes import lock as locks
 from recipes.conda import locking as conda
 from recipes.conda.condalock import Locker
@@ -130,7 +130,9 @@ def _changes(old: Lock | None, new: Lock, fetcher: Fetcher) -> str:
 
 def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[RecipesError]:
     def resolved(task: Task) -> Requirements:
-        return resolve.toolchain(specs.environment, lambda asked, on: fetcher.index.resolve(asked, on, task))
+        return resolvewheels.toolchain(
+            specs.environment, lambda asked, on: fetcher.index.resolve(asked, on, task)
+        )
 
     path, variant = project.lock_files(specs.variant)[1], specs.variant
     old = before(path, lambda: project.toolchain(variant), fetcher.report)
@@ -146,7 +148,7 @@ def _development(
         return []
     old = before(path, lambda: project.development(variant), fetcher.report)
     with fetcher.report.task(f"resolving the development packages of {variant}"):
-        resolved = functools.partial(resolve.development, specs.environment, packages)
+        resolved = functools.partial(resolvewheels.development, specs.environment, packages)
         return _wheels(project, path, old, resolved, fetcher.report)
 
 

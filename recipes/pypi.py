@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 from packaging.utils import canonicalize_name
 
 from recipes import pipconfig, process
+from recipes.asking import asked_for
 from recipes.errors import FetchError, ToolchainError
 from recipes.files import Tick
 from recipes.pipconfig import IndexSettings
-from recipes.requirements import Wheel, asked_for
+from recipes.requirements import Wheel
 from recipes.web import HttpSettings
 
 if TYPE_CHECKING:

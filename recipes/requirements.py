@@ -26,7 +26,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from recipes import hashes
-from recipes.errors import LockError, SpecError, one_line
+from recipes.asking import asked_for
+from recipes.errors import LockError, one_line
 from recipes.located import conflict
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ _MARKER = re.compile(r'(.*?)(?: and python_version == "(3\.[0-9]{1,3})")?')
 _MOST_TAGS = 1000  # of one wheel; numpy's have at most 2, and a name of 900 characters can stand for 10⁶
 _EMPTY = re.compile("")
 _WIDEST = 300  # characters of a line that are shown
-_LONGEST = 1000  # characters of a requirement: beyond 4300 digits in a row, Python makes no number of them
 _HASH = re.compile(r"    --hash=sha256:([0-9a-f]{64})")
 _FILE = re.compile(r"# ([A-Za-z0-9_.!+-]+\.whl)")
 _VIA = re.compile(rf"# via ({_PROJECT}(?:, {_PROJECT})*)")
@@ -240,33 +240,6 @@ def _refuse(file: str, line: int, expected: str, actual: str | None) -> NoReturn
 def _cut(line: str) -> str:
     line = one_line(line)
     return line if len(line) <= _WIDEST else f"{line[:_WIDEST]} …"
-
-
-def asked_for(text: str) -> Requirement:
-    """Read a requirement of a toolchain, `NAME` and a version specifier as in PEP 508. Raises SpecError."""
-    try:
-        return requirement(text)
-    except ValueError as wrong:
-        raise SpecError(str(wrong)) from wrong
-
-
-def requirement(text: str) -> Requirement:
-    """Read a requirement as `asked_for` does; the rule, for whoever knows in which line it stands.
-
-    Raises ValueError when it is none, and for a URL (any mirror must serve it), a marker (what a toolchain
-    holds does not depend on where it is locked), and extras (each project is asked for by its own name).
-    """
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - 20 ms
-
-    if len(text) > _LONGEST:
-        raise ValueError(f"a requirement has at most {_LONGEST} characters, and this one {len(text)}")
-    try:
-        found = Requirement(text)
-    except InvalidRequirement as wrong:
-        raise ValueError(f"`{text}` is not a requirement such as `cmake>=3.26,<4`") from wrong
-    if found.url or found.marker or found.extras:
-        raise ValueError(f"a toolchain requirement has a name and versions only: `{text}`")
-    return found
 
 
 def unsatisfied(

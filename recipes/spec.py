@@ -15,12 +15,12 @@ from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 
-from recipes import requirements
 from recipes.conda.block import Conda
 from recipes.dates import Moment
 from recipes.located import Strict, misplaced, nearest
 from recipes.origins import GitOrigin, Origin
 from recipes.origins import Path as TreePath
+from recipes.spectexts import Options, Output, Ref, Requirement
 from recipes.tree import Filter
 
 PLATFORMS = ("linux-64", "linux-aarch64")
@@ -31,59 +31,6 @@ Python: TypeAlias = Literal["3.11", "3.12", "3.13"]
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _FILLED = re.compile(r"(?<!\$)\{([a-z0-9][a-z0-9._-]*)\}")  # `{fp16}`, and not CMake's `${variable}`
-_NO_REF = re.compile(r"^[-/]|[\s~^:?*\[\\]|\.\.|//|@\{|[/.]$")  # what git-check-ref-format(1) refuses
-
-
-def _ref(text: str) -> str:
-    if _NO_REF.search(text):
-        raise ValueError("not a name that git allows a branch or a tag to have")
-    return text
-
-
-def _output(text: str) -> str:
-    if not re.match("(src|build|inputs/[^/]+)/", text):
-        raise ValueError("an output is found below `src/`, `build/` or `inputs/NAME/`")
-    return text
-
-
-def _option(text: str) -> str:
-    if "\n" in text:
-        raise ValueError("a CMake option's value is one line")
-    return text
-
-
-def _option_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
-        raise ValueError("a CMake option's name has letters, digits and `_` only")
-    return text
-
-
-def _requirement(text: str) -> str:
-    requirements.requirement(text)
-    return text
-
-
-# Editors read `1.10` as a number and `OFF` as a truth value, and the engine reads text: a schema allows both
-_OR_NUMBER = {"type": ["string", "number"]}
-Ref: TypeAlias = Annotated[
-    str,
-    pydantic.Field(
-        min_length=1, description="a branch, a tag or a full commit id", json_schema_extra=_OR_NUMBER
-    ),
-    pydantic.AfterValidator(_ref),
-]
-
-Output: TypeAlias = Annotated[TreePath, pydantic.AfterValidator(_output)]
-Options: TypeAlias = Annotated[
-    dict[
-        Annotated[str, pydantic.AfterValidator(_option_name)],
-        Annotated[str, pydantic.AfterValidator(_option)],
-    ],
-    pydantic.Field(
-        description="CMake cache entries, NAME: VALUE",
-        json_schema_extra={"additionalProperties": {"type": ["string", "boolean", "number"]}},
-    ),
-]
 
 
 class Taken(Strict):
@@ -236,7 +183,7 @@ class Development(Strict):
     """
 
     python: tuple[Python, ...] = pydantic.Field(min_length=1)
-    packages: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
+    packages: tuple[Requirement, ...] = ()
     imports: tuple[str, ...] = ()
 
 
@@ -259,7 +206,7 @@ class Environment(Strict):
     outputs: dict[str, dict[TreePath, Output | None]] = pydantic.Field(
         default_factory=dict, description="by component, outputs over its recipe's; an empty value drops one"
     )
-    pypi: tuple[Annotated[str, pydantic.AfterValidator(_requirement)], ...] = ()
+    pypi: tuple[Requirement, ...] = ()
     development: Development | None = None
     conda: Conda | None = None
 

@@ -6,7 +6,9 @@ makes, and by the programs in tests/fuzz, on bytes that a coverage-guided fuzzer
 
 from __future__ import annotations
 
+import atexit
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -33,11 +35,18 @@ BOTH = ("linux-64", "linux-aarch64")
 Target = Callable[[bytes], None]
 
 
+@functools.cache
+def _top() -> Path:
+    """Make a directory that lasts as long as this process, in memory where there is such a place."""
+    memory = "/dev/shm"
+    made = Path(tempfile.mkdtemp(prefix="recipes-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
+    atexit.register(files.remove, made)
+    return made
+
+
 def scratch(of: str) -> Path:
-    """Give an empty directory of this process, in memory where there is such a place."""
-    memory = Path("/dev/shm")
-    top = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    place = top / f"recipes-fuzz-{os.getpid()}-{of}"
+    """Give an empty directory of this process."""
+    place = _top() / of
     files.remove(place)
     place.mkdir(0o755)
     return place

@@ -41,6 +41,7 @@ def test_a_build_from_nothing_and_one_with_nothing_to_do(small: Small) -> None:
     phases = [line for line in small.log().splitlines() if not line.startswith("### configure")]
     jobs = len(os.sched_getaffinity(0))
     assert phases == [
+        "### compiler cache: empty",
         "-- Configuring done",
         f'### build: ["{NINJA}", "-C", "/build", "-j", "{{jobs}}", "--", "thing"]',
         f"[1/2] compiling with -j {jobs}",
@@ -61,9 +62,12 @@ def test_what_a_build_tells(warm: Small) -> None:
     assert (silent.out, silent.err) == (f"{path}{NAR}\n", "")
     assert "[1/2] compiling with -j 7\n" in warm.log()
     shown = warm.run("--verbose", "build", "--variant", warm.mode("noise"), "--jobs", "3").failed(9)
-    assert shown.err.startswith(
+    first, _, rest = shown.err.partition("\n")
+    assert re.fullmatch(r"thing: compiler cache sha256:[0-9a-f]{64} is used", first)
+    assert rest.startswith(
         "thing: configure\n-- Configuring done\nthing: build\n[1/2] compiling with -j 3\n"
         "\ufffd\ufffd is not text\n[1/2] still compiling\n"
+        "compilers used a cache; `recipes build --no-cache` builds without\n"
         "error: `thing` failed in phase `build`: exit code 3\n"
     )
 
@@ -252,7 +256,9 @@ def test_gc_keeps_what_a_result_needs(small: Small) -> None:
     small.build("both").ok()
     small.build("small").ok()
     would = small.run("store", "gc", "--dry-run").ok()
-    assert re.fullmatch(r"would free \d+\.\d MB, \d+ entries\n", would.err)
+    *shares, total = would.err.splitlines()
+    assert re.fullmatch(r"would free \d+\.\d MB, \d+ entries", total)
+    assert {one.split()[2] for one in shares} == {"archives", "git", "paths"}
     assert len(small.entries("app")) == 2
     (small.root / "result-both").unlink()
     ran = small.run("--verbose", "store", "gc").ok()

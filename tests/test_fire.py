@@ -91,7 +91,7 @@ def test_killed_now_and_then(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("action", "stride", "least"), [(fetch, 11, 80), (build, 3, 80), (gc, 1, 200)])
+@pytest.mark.parametrize(("action", "stride", "least"), [(fetch, 13, 80), (build, 3, 80), (gc, 1, 200)])
 def test_killed_at_many_steps(
     small: Small, built: Path, action: Callable[[Small, Path, int], tuple[int, int]], stride: int, least: int
 ) -> None:

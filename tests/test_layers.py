@@ -20,6 +20,8 @@ PURE = {
         "origins",
         "spec",
         "speccheck",
+        "spectexts",
+        "asking",
         "requirements",
         "lock",
         "plan",
@@ -77,6 +79,7 @@ STAGES = {
     "repair",
     "refresh",
     "resolve",
+    "resolvewheels",
     "run",
 }
 IMPURE = {"os", "sys", "subprocess", "time", "socket", "pathlib", "shutil", "tempfile", "threading", "random"}

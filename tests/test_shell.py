@@ -204,6 +204,6 @@ def test_a_shell_in_an_environment_that_is_out_of_date(upstream: Upstream, tmp_p
         assert ran.err.splitlines()[:3] == [
             f"warning: {env} is out of date",
             "  `build of thing` is another one",
-            "  made anew by `recipes env update --variant small`",
+            "  `recipes env update --variant small` makes it anew",
         ]
         assert os.access(env / "bin/cc", os.X_OK)
