@@ -299,7 +299,8 @@ def test_nobody_listens(dest: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can answer there
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a"
-        assert refused(FetchError, url, dest).startswith(f"{url} could not be fetched\n  reason  ")
+        shown = url.replace("\0", "\\x00")
+    assert refused(FetchError, url, dest).startswith(f"{shown} could not be fetched\n  reason  ")
 
 
 def test_a_redirect(server: Server, dest: Path) -> None:
@@ -341,7 +342,8 @@ def test_an_encoding_of_the_content_is_not_undone(server: Server, dest: Path) ->
     ],
 )
 def test_what_is_no_url_for_us(dest: Path, url: str) -> None:
-    assert refused(FetchError, url, dest).startswith(f"{url} could not be fetched\n  reason  ")
+    shown = url.replace("\0", "\\x00")
+    assert refused(FetchError, url, dest).startswith(f"{shown} could not be fetched\n  reason  ")
 
 
 @pytest.mark.parametrize(
@@ -493,8 +495,9 @@ def test_local_files_that_are_wrong(tmp_path: Path, dest: Path) -> None:
     assert "does not have its size" in refused(IntegrityError, str(place), dest)
     assert "is longer than it may be" in refused(IntegrityError, str(place), dest, size=None, limit=4)
     for url in (f"{place}/below", str(tmp_path), f"file://{tmp_path}/none", f"{tmp_path}/a\0"):
-        assert (
-            refused(FetchError, url, dest) == f"{url} could not be fetched\n  reason  there is no such file"
+        shown = url.replace("\0", "\\x00")
+        assert refused(FetchError, url, dest) == (
+            f"{shown} could not be fetched\n  reason  there is no such file"
         )
 
 

@@ -173,6 +173,7 @@ def test_ci(runner: Small) -> None:
 
 
 @pytest.mark.sandbox
+@pytest.mark.slow  # the workflow runs three times
 def test_a_refresh(runner: Small) -> None:
     workflow(runner, "refresh-locks.yml", "refresh")
     assert [line for line in log(runner) if not line.startswith("sudo")] == []
