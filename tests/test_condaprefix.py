@@ -113,12 +113,15 @@ def test_a_python_package_without_python(channel: Path, tmp_path: Path) -> None:
 def test_an_installation_without_an_end(
     channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefix, "LONGEST", 0.0)
-    ours = installer(tmp_path, mirrored(channel.as_uri()))
+    monkeypatch.setattr(prefix, "LONGEST", 0.5)
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    ours = replace(installer(tmp_path, mirrored(channel.as_uri())), python=str(program))
     with ours.store.scratch("test") as place, pytest.raises(ToolchainError) as raised:
         ours.install([locked(OLD, CHANNEL)], place / "tree", "linux-64")
     assert raised.value.message == (
-        "the conda packages cannot be installed\n  error  it took longer than 0 seconds"
+        "the conda packages cannot be installed\n  error  it took longer than 0.5 seconds"
     )
 
 
