@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 from recipes.errors import UsageError
-
-IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}")
+from recipes.export.dockerfile import IMAGE
 
 _LISTS = ("PATH", "PYTHONPATH", "CMAKE_PREFIX_PATH")
 

@@ -12,7 +12,8 @@ BUILDER = "python:3.11.15-bookworm@sha256:a8f8fbe1a0edc9e4dddafa64ba73f7e04be7be
 #: Where the result goes: Ubuntu 22.04, which TVM's ci_cpu image is made from.
 BASE = "ubuntu:22.04@sha256:77906da86b60585ce12215807090eb327e7386c8fafb5402369e421f44eff17e"
 
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:-]*@sha256:[0-9a-f]{64}")
+#: An image by its digest, which is the same image for ever.
+IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:-]*@sha256:[0-9a-f]{64}")
 
 _TEXT = """\
 # Builds {component} of the variant `{variant}` and puts it into {prefix} of an image.
@@ -35,7 +36,7 @@ COPY --from=build {prefix} {prefix}
 def render(script: str, *, component: str, variant: str, base: str, builder: str) -> str:
     """Give the Dockerfile. Raises UsageError for an image that is not named by its digest."""
     for image in (base, builder):
-        if not _IMAGE.fullmatch(image):
+        if not IMAGE.fullmatch(image):
             raise UsageError(
                 f"`{image}` may be another image tomorrow: name it by digest, as NAME@sha256:…",
                 hint=f"`docker buildx imagetools inspect {image.partition('@')[0]}` prints the digest",
