@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recipes.commands.options import Offline, PlatformName, Target, Variant
+from recipes.commands.options import Offline, PlatformName, Target, Variant, write
 
 if TYPE_CHECKING:
     from recipes.run import Run
@@ -79,10 +79,8 @@ def _script(
 
 
 def _write(run: Run, text: str, output: Path | None, mode: int) -> None:
-    from recipes import files
-
     if output is None:
         run.report.result(text.rstrip("\n"))
         return
-    files.write_atomic(run.directory / output, text.encode(), mode)
+    write(run.directory / output, text.encode(), mode)
     run.report.line(f"{output} is written")

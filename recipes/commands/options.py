@@ -54,10 +54,10 @@ AnyVariant = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", help="The file to write.")]
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write what `--output` asks for, whole or not at all. Raises UsageError where there is no directory."""
     from recipes import files
 
     if not path.parent.is_dir():
         raise UsageError(f"no directory `{path.parent}` to write `{path.name}` to")
-    files.write_atomic(path, data)
+    files.write_atomic(path, data, mode)
