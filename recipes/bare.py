@@ -16,7 +16,7 @@ from recipes.sandbox import Sandbox
 
 #: The sandbox's directories, besides those of the host.
 PLACES = (
-    *("/build", "/cache", "/check", "/inputs", "/python", "/recipe", "/result", "/src", "/toolchain"),
+    *("/.recipes", "/build", "/cache", "/inputs", "/python", "/recipe", "/src", "/toolchain"),
     "/tmp",  # noqa: S108
 )
 

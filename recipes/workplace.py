@@ -15,6 +15,7 @@ from recipes.store import Store
 
 _OURS = ("src", "build", "cache", "root", "toolchain/bin", "etc", "recipe", "tmp")
 _PRIVATE = "/tmp"  # noqa: S108 - the sandbox's own
+_CHECK = "/.recipes"  # beside the host's Python, whose path begins as its owner likes: with /check, say
 
 
 def prepare(
@@ -53,12 +54,13 @@ def checking(place: Path, build: Build) -> tuple[Sandbox, list[str]]:
     host, links = isolation.interpreter(place / "check-etc")
     binds = (
         *host,
-        Bind(str(place / "check"), "/check"),
-        Bind(str(place / "result"), "/result"),
+        Bind(str(place / "check"), f"{_CHECK}/check"),
+        Bind(str(place / "result"), f"{_CHECK}/result"),
         *_temporary(place, build),
     )
     env = (("HOME", _PRIVATE), ("LC_ALL", "C.UTF-8"), ("PATH", os.defpath))
-    argv = [sys.executable, "-I", "-B", "/check/check.py", "/result", json.dumps(dict(build.options))]
+    given = (f"{_CHECK}/check/check.py", f"{_CHECK}/result", json.dumps(dict(build.options)))
+    argv = [sys.executable, "-I", "-B", *given]
     return Sandbox(binds=binds, cwd=_PRIVATE, env=env, links=links), argv
 
 

@@ -118,11 +118,12 @@ def tried(call, *args):
         return type(error).__name__
 
 result = Path(sys.argv[1])
-wanted = json.loads(Path("/check/check.py").read_text().rpartition("# ")[2])
+wanted = json.loads(Path(sys.argv[0]).read_text().rpartition("# ")[2])
 print("FOUND", json.dumps({
     "argv": sys.argv,
     "result": sorted(one.name for one in result.iterdir()),
-    "written": [one for one in ("/result/x", "/check/x", "/usr/x", "/x") if tried(open, one, "w")[0] == "<"],
+    "written": [one for one in (f"{result}/x", f"{sys.argv[0]}x", "/usr/x", "/x")
+                if tried(open, one, "w")[0] == "<"],
     "temporary": tried(open, "/tmp/x", "w")[0],
     "there": [one for one in wanted["paths"] if os.path.exists(one)],
     "connected": tried(socket.create_connection, ("127.0.0.1", wanted["port"]), 10),
@@ -149,7 +150,7 @@ def test_what_a_check_can_do(small: Small) -> None:
         small.build().ok()
     [line] = [one for one in small.log().splitlines() if one.startswith("FOUND ")]
     found = json.loads(line.removeprefix("FOUND "))
-    assert found["argv"] == ["/check/check.py", "/result", '{"MODE": "plain"}']
+    assert found["argv"] == ["/.recipes/check/check.py", "/.recipes/result", '{"MODE": "plain"}']
     assert found["result"] == ["lib", "share"]
     assert (found["written"], found["temporary"], found["there"]) == ([], "<", [])
     assert found["connected"] in {"ConnectionRefusedError", "OSError"}
