@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,16 @@ def measure(variant: str, *, recipes_first: bool) -> Round:
 def table(rounds: Sequence[Round]) -> str:
     """Write the figures for people."""
     rows = ["round   fetch  recipes build  plain cmake  ratio  with fetch"]
-    total = Round(*(sum(getattr(one, key) for one in rounds) for key in ("fetch", "recipes", "plain")))
-    for name, one in [*((str(at), one) for at, one in enumerate(rounds, 1)), ("all", total)]:
+    named = [*((str(at), one) for at, one in enumerate(rounds, 1)), ("all", of(sum, rounds))]
+    for name, one in [*named, ("least", of(min, rounds))]:
         ratio, whole = one.recipes / one.plain, (one.fetch + one.recipes) / one.plain
         rows.append(f"{name:<5}{one.fetch:8.1f}{one.recipes:15.1f}{one.plain:13.1f}{ratio:7.3f}{whole:12.3f}")
     return "\n".join(rows)
+
+
+def of(choose: Callable[[Iterable[float]], float], rounds: Sequence[Round]) -> Round:
+    """Give one round from all: their sum, or the least of each figure."""
+    return Round(*(choose(getattr(one, key) for one in rounds) for key in ("fetch", "recipes", "plain")))
 
 
 def main() -> None:
@@ -167,8 +172,9 @@ def main() -> None:
     rounds = [measure(given.variant, recipes_first=at % 2 == 0) for at in range(given.rounds)]
     print("CPU seconds, user and system, of all processes")
     print(table(rounds))
-    ratio = sum(one.recipes for one in rounds) / sum(one.plain for one in rounds)
-    print(f"ratio {ratio:.3f}, at most {MOST} allowed: {'yes' if ratio <= MOST else 'NO'}")
+    least = of(min, rounds)
+    ratio = least.recipes / least.plain
+    print(f"ratio of the least {ratio:.3f}, at most {MOST} allowed: {'yes' if ratio <= MOST else 'NO'}")
     sys.exit(ratio > MOST)
 
 
