@@ -17,7 +17,8 @@ from recipes import located
 from recipes.dates import Moment, moment, written
 from recipes.errors import SpecError
 from recipes.located import Strict, misplaced
-from recipes.lock import Lock, ObjectId
+from recipes.lock import Lock
+from recipes.spectexts import ObjectId
 
 
 def _pattern(text: str) -> str:

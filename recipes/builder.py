@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
+import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import cmake, compilercache, crowd, failures, isolation, process, treewriter, workplace
+from recipes import (
+    cmake,
+    compilercache,
+    crowd,
+    failures,
+    files,
+    isolation,
+    process,
+    tree,
+    treewriter,
+    workplace,
+)
 from recipes.breakages import Row
 from recipes.compilercache import CompilerCache
 from recipes.crowd import Guard
@@ -176,7 +189,10 @@ class _Line:
 
 
 def _collect(result: Path, roots: Mapping[str, Path], build: Build, log: Path) -> Path:
-    """Take what the recipe promises out of the build; a link that leads out of it is not followed."""
+    """Take what the recipe promises out of the build.
+
+    An output that is a link is what it leads to; one that leads out of the build is not followed.
+    """
     result.mkdir()
     for target, left in build.outputs.items():
         under = next(one for one in roots if left.startswith(f"{one}/"))
@@ -189,7 +205,22 @@ def _collect(result: Path, roots: Mapping[str, Path], build: Build, log: Path) -
             )
         (result / target).parent.mkdir(parents=True, exist_ok=True)
         if found.is_dir():
-            treewriter.copy_tree(found, result / target)
+            treewriter.copy_tree(found.resolve(), result / target)
         else:
             shutil.copy(found, result / target)
+    _check_links(result, build, log)
     return result
+
+
+def _check_links(result: Path, build: Build, log: Path) -> None:
+    """Refuse links that lead out of a result, or nowhere: in the store they would be of no use."""
+    top = os.fsencode(result)
+    for path, info in files.walk(result):
+        if stat.S_ISLNK(info.st_mode):
+            place, target = (tree.to_text(one) for one in (path[len(top) + 1 :], os.readlink(path)))  # noqa: PTH115 - bytes
+            if tree.leads_out(place, target) or not os.path.exists(path):  # noqa: PTH110 - bytes
+                raise BuildError(
+                    f"`{build.component}` made a symbolic link that leads out of its outputs, or nowhere\n"
+                    f"  link    {place}\n  target  {target}",
+                    hint=f"see the end of the log: `less {log}`",
+                )

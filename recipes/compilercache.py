@@ -131,18 +131,17 @@ class CompilerCache:
             digest = None  # the next build begins with nothing: what went unused for long is not told apart
         else:
             digest = _pack(directory, found, aside)
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-            aside.replace(self.root / name / f"{digest}{_ENDING}")
+            _place(aside, self.root / name / f"{digest}{_ENDING}")
         for archive in earlier:
             if archive.stem != digest:
-                archive.unlink(missing_ok=True)
+                evict(archive)
         self._trim()
         return digest
 
     def _drop(self, archive: Path, why: str) -> None:
         self.report.line(f"compiler cache: {archive} is not used, and removed: {why.splitlines()[0]}")
         with contextlib.suppress(OSError):
-            archive.unlink()
+            evict(archive)
 
     def _archives(self, name: str) -> list[Path]:
         """List the archives of a key, the newest first."""
@@ -153,7 +152,22 @@ class CompilerCache:
         for path, size in _newest_first(self.root.glob(f"*/*{_ENDING}")):
             total += size
             if total > self.limit:
-                path.unlink(missing_ok=True)
+                evict(path)
+
+
+def evict(archive: Path) -> None:
+    """Remove an archive, and the directory of its key with the last one. None there is fine."""
+    files.remove(archive)
+    with contextlib.suppress(OSError):  # another one is in it
+        archive.parent.rmdir()
+
+
+def _place(aside: Path, archive: Path) -> None:
+    """Put an archive into its key's directory, which another process may remove while it is empty."""
+    while aside.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            aside.replace(archive)
 
 
 def _newest_first(paths: Iterator[Path]) -> list[tuple[Path, int]]:

@@ -70,18 +70,28 @@ class UnpackedWheel:
 
 @dataclass(frozen=True)
 class CondaPrefix:
-    """Locked conda packages, installed together to be used at the path `at` on `platform`."""
+    """Locked conda packages, installed together to be used at the path `at` on `platform`.
+
+    `installer` is the program that does it, with its version: it writes entry points of its own making, and
+    decides which of two packages has a file that both bring.
+    """
 
     kind: ClassVar[str] = "conda"
     verb: ClassVar[str] = "fetch"
     at: str
     platform: str
     packages: tuple[CondaPackage, ...]
+    installer: str
 
     def identity(self) -> dict[str, Any]:
         """Name what the result depends on."""
         packages = sorted(one.sha256 for one in self.packages)
-        return {"at": self.at, "platform": self.platform, "packages": packages}
+        return {
+            "at": self.at,
+            "platform": self.platform,
+            "packages": packages,
+            "installer": self.installer,
+        }
 
     def label(self) -> str:
         """Give the readable half of the store path."""

@@ -55,6 +55,15 @@ class Difference:
     wheels: tuple[WheelChanged, ...] = ()
 
 
+@dataclass(frozen=True)
+class Changed:
+    """What a variant's new locks have differently: the lock files that differ, and what differs in them."""
+
+    variant: str
+    files: tuple[str, ...]
+    difference: Difference
+
+
 def moves(old: Lock, new: Lock) -> dict[Move, str | None]:
     """Give the pairs of commits whose history `compare` can tell, and a ref that leads to the new one."""
     both = ((old.sources[name], new.sources[name]) for name in sorted({*old.sources} & {*new.sources}))
@@ -250,13 +259,14 @@ def _block(one: SourceChanged) -> str:
     for head, steps in _spans(one.span):
         lines.append(f"- {head}")
         lines += [
-            f"  - {step.commit[:12]} {_day(step)} {_code(step.subject)}".rstrip() for step in steps[:MOST]
+            f"  - {step.commit[:12]} {_day(step)} {code(step.subject)}".rstrip() for step in steps[:MOST]
         ]
         lines += [f"  - and {len(steps) - MOST} more"] if len(steps) > MOST else []
     return "\n".join(lines).rstrip("\n")
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Write a stranger's words as code for Markdown; nothing for none."""
     fence = "`"
     while fence in text:
         fence += "`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -137,12 +138,21 @@ def _store(root: Path) -> Finding:
 
 def _file_system(path: Path) -> str:
     """Name the kind of file system that a path is on."""
-    best = ("", "an unknown file system")
-    for line in (_read(Path("/proc/self/mounts")) or "").splitlines():
-        _, point, kind, *_ = line.split(" ")
-        point = point.encode().decode("unicode_escape", "replace")
-        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, kind)
+    try:
+        mounts = Path("/proc/self/mounts").read_bytes()
+    except OSError:
+        mounts = b""
+    return _kind_at(path.resolve(), mounts)
+
+
+def _kind_at(path: Path, mounts: bytes) -> str:
+    """Name the kind of file system at an absolute path, from the text of /proc/self/mounts."""
+    best = (b"", "an unknown file system")
+    for line in mounts.splitlines():
+        _, escaped, kind, *_ = line.split(b" ")
+        point = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), escaped)
+        if path.is_relative_to(os.fsdecode(point)) and len(point) >= len(best[0]):
+            best = (point, kind.decode("ascii", "replace"))
     return best[1]
 
 

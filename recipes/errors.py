@@ -66,6 +66,10 @@ class FetchError(RecipesError):
     exit_code = 5
 
 
+class AbsentError(FetchError):
+    """An origin answers, and does not have what is asked of it."""
+
+
 class IntegrityError(RecipesError):
     """Bytes do not have the hash that the lock names. Nothing is built from them."""
 
@@ -98,5 +102,11 @@ class VerifyError(RecipesError):
 
 class StoreError(RecipesError):
     """The store cannot be used: no space, no permission, another format, a damaged entry."""
+
+    exit_code = 1
+
+
+class UnjudgedError(RecipesError):
+    """A budget ended before there was anything to tell."""
 
     exit_code = 1

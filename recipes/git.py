@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import Protocol
 
 from recipes import gitsays, giturls, process
-from recipes.errors import FetchError, IntegrityError, SpecError
+from recipes.errors import AbsentError, FetchError, IntegrityError, SpecError
 from recipes.gitobjects import (
     EXECUTABLE,
     SUBMODULE,
@@ -135,7 +135,7 @@ class Git:
         """Bring in a commit and its trees, unless they are there; blobs only where the server insists.
 
         `ref` is where to look for the commit on a server that hands out only what it advertises. Raises
-        FetchError, also where there is no such commit, and IntegrityError for objects that are damaged.
+        FetchError (AbsentError where there is no such commit), IntegrityError for objects that are damaged.
         """
         if not is_commit_id(commit):
             raise SpecError(f"`{commit}` is not a whole commit id", hint=f"`git ls-remote {shown(url)}`")
@@ -252,7 +252,7 @@ class Git:
         absent = [gitsays.absent(refusal), *self._kept(url).missing(commits)]
         if part == _HISTORY and absent == [None]:
             return FetchError(f"`{shown(url)}` is shallow: it does not have what led to its commits")
-        return FetchError(f"`{shown(url)}` has no commit `{next(filter(None, absent), commits[0])}`")
+        return AbsentError(f"`{shown(url)}` has no commit `{next(filter(None, absent), commits[0])}`")
 
     def _pull(
         self, url: str, wants: Sequence[str], tick: Tick, *, part: str, depth: int | None = None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urljoin, urlsplit
@@ -17,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 from packaging.utils import canonicalize_name
 from unearth import Link, PackageFinder
-from unearth.collector import IndexPage, is_secure_origin, parse_html_page
+from unearth.collector import IndexHTMLParser, is_secure_origin
 from unearth.fetchers import Fetcher, PyPIClient
 
 from recipes.errors import FetchError, IntegrityError
@@ -32,6 +33,10 @@ _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".zst")
 
 class Silent(Exception):  # noqa: N818 - what happened, not whose error it is
     """An index does not answer, or with something that is no page; the message says which."""
+
+
+class Unreachable(Silent):
+    """An index does not answer at all, whatever it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as a page lists it; what the page leaves out is None."""
+    """A file as a page lists it; what the page leaves out is None.
+
+    `yanked` is the reason why nobody should take it, empty where the page gives none (PEP 592); `requires`
+    are the versions of Python that it is for, as the page has them; `uploaded` is a day in UTC, which only
+    pages of JSON have (PEP 700).
+    """
 
     url: str
     file: str
     sha256: str | None = None
     size: int | None = None
+    yanked: str | None = None
+    requires: str | None = None
+    uploaded: date | None = None
 
 
 def shown(url: str) -> str:
@@ -133,6 +146,8 @@ def _page(client: PyPIClient, url: str) -> list[Listed]:
     try:
         with client.stream("GET", url, headers={"Accept": _ACCEPT}) as response:
             return [] if response.status_code in (404, 410) else _listed(response, client)
+    except (httpx2.ConnectError, httpx2.TimeoutException) as wrong:
+        raise Unreachable(str(wrong) or type(wrong).__name__) from wrong
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as wrong:
         raise Silent(str(wrong) or type(wrong).__name__) from wrong
     except (ValueError, LookupError, RecursionError) as wrong:  # bytes that are no text, no JSON, no URL
@@ -147,8 +162,7 @@ def _listed(response: httpx2.Response, client: PyPIClient) -> list[Listed]:
     if "json" in kind:
         found = list(_json(json.loads(content), base))
     elif "html" in kind:
-        page = IndexPage(Link(base), content, response.charset_encoding, kind)
-        found = [_from_link(link) for link in parse_html_page(page)]
+        found = list(_html(content.decode(response.charset_encoding or "utf-8"), base))
     else:
         raise Silent(f"sends `{kind}`, no page of an index")
     schemes = ("http", "https", "file") if base.startswith("file:") else ("http", "https")
@@ -180,7 +194,38 @@ def _json(page: Any, base: str) -> Iterable[Listed]:
                 file if isinstance(file, str) else Link(url).filename,
                 sha256.lower() if isinstance(sha256, str) else None,
                 size if isinstance(size, int) else None,
+                _reason(one.get("yanked")),
+                _text(one.get("requires-python")),
+                _day(one.get("upload-time")),
             )
+
+
+def _reason(yanked: Any) -> str | None:
+    """Read PEP 691's `yanked`: a reason, or true where there is none to give."""
+    return (yanked if isinstance(yanked, str) else "") if yanked else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _day(moment: Any) -> date | None:
+    try:
+        return date.fromisoformat(moment[:10]) if isinstance(moment, str) else None
+    except ValueError:
+        return None
+
+
+def _html(text: str, base: str) -> Iterable[Listed]:
+    page = IndexHTMLParser()
+    page.feed(text)
+    for anchor in page.anchors:
+        href = anchor.get("href")
+        if href is not None:
+            found = _from_link(Link(urljoin(page.base_url or base, href)))
+            # the attribute may have no value (PEP 592); unearth and pip take such a file for a good one
+            yanked = (anchor["data-yanked"] or "") if "data-yanked" in anchor else None
+            yield replace(found, yanked=yanked, requires=_text(anchor.get("data-requires-python")))
 
 
 def _from_link(link: Link) -> Listed:

@@ -6,7 +6,6 @@ the whole, so that two branches that lock different sources merge. docs/lock-for
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -17,20 +16,15 @@ import yaml
 from recipes import hashes, located
 from recipes.dates import Moment, written
 from recipes.errors import LockError, one_line
+from recipes.giturls import is_commit_id
 from recipes.located import Strict, misplaced
 from recipes.origins import GitOrigin, Origin, answers, below, missing
 from recipes.origins import Path as TreePath
 from recipes.spec import Modes, Source, Taken
+from recipes.spectexts import ObjectId
 
 VERSION = 1
-_ID = re.compile("[0-9a-f]{40}")
 HEADER = "# Written by `recipes lock`; do not edit. docs/lock-format.md says what it holds.\n"
-
-
-def _object_id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise ValueError("a git object id is 40 lower-case hexadecimal digits")
-    return text
 
 
 def _sri(text: str) -> str:
@@ -47,9 +41,6 @@ def _date(text: str) -> str:
     if zone is None:
         raise ValueError("a date is written as in ISO 8601, with its time zone")
     return text
-
-
-ObjectId = Annotated[str, pydantic.AfterValidator(_object_id)]
 
 
 class LockedSource(Strict):
@@ -179,8 +170,11 @@ def _source(lock: Lock, asked: Source) -> Iterator[str]:
         return
     if locked.ref != asked.ref:
         yield f"source `{asked.name}` asks for ref `{asked.ref}`, the lock answers `{locked.ref}`"
-    elif asked.ref and _ID.fullmatch(asked.ref) and locked.commit not in (None, asked.ref):
+    elif asked.ref and is_commit_id(asked.ref) and locked.commit not in (None, asked.ref):
         yield f"source `{asked.name}` asks for commit {asked.ref}, the lock answers {locked.commit}"
+    if asked.held not in (None, locked.commit):
+        answer = locked.commit or "no commit"
+        yield f"source `{asked.name}` is held back at {asked.held}, the lock answers {answer}"
     if locked.before != asked.before:
         both = [f"before {written(one)}" if one else "no date" for one in (asked.before, locked.before)]
         yield f"source `{asked.name}` asks for {both[0]}, the lock answers {both[1]}"

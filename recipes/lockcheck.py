@@ -48,7 +48,7 @@ def satisfied(specs: Specs, lock: Lock, toolchain: Requirements) -> None:
     """Raise LockError, in sentences, where a variant's locks do not answer its specs."""
     environment = specs.environment
     found = locks.unsatisfied(lock, list(specs.sources()))
-    found += requirements.unsatisfied(toolchain, environment.pypi, environment.platforms)
+    found += requirements.unsatisfied(toolchain, environment.requirements, environment.platforms)
     refuse(specs.variant, found)
 
 

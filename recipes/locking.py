@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from recipes.conda.condalock import Locker
 from recipes.diff import Difference
 from recipes.errors import FetchError, RecipesError, UsageError
 from recipes.fetch import Fetcher
+from recipes.held import HeldPackage, HeldSource, told
 from recipes.located import nearest
 from recipes.lock import Lock
 from recipes.lockfiles import before, write
@@ -37,9 +38,10 @@ def lock(
     """Lock variants: all of each, or only the sources that are named, in the variants that have them.
 
     `locker` solves conda environments; without it they are left out.
-    Whatever can be resolved is written; then the first failure is raised, if there was one.
+    Whatever can be resolved is written; then all failures are raised as one error (see `_failure`).
     """
     failures: list[RecipesError] = []
+    stopped = False
     all_specs = _having(project, variants, names)
     packages = functools.cache(  # most variants ask for the same
         lambda asked, platform, python: fetcher.index.resolve(asked, platform, _ignore, python)
@@ -47,20 +49,40 @@ def lock(
     environments = conda.Environments(project, locker, fetcher.report) if locker else None
     with fetcher.store.using():
         for specs in all_specs:
+            parts: list[Callable[[], Sequence[RecipesError]]] = []
             if not names or TOOLCHAIN in names:
-                failures += _toolchain(project, specs, fetcher)
+                parts.append(functools.partial(_toolchain, project, specs, fetcher))
             if not names or DEVELOPMENT in names:
-                failures += _development(project, specs, fetcher, packages)
+                parts.append(functools.partial(_development, project, specs, fetcher, packages))
             if not names or set(names) - {TOOLCHAIN, DEVELOPMENT, CONDA}:
-                failures += _sources(project, specs, frozenset(names) or None, fetcher)
+                parts.append(functools.partial(_sources, project, specs, frozenset(names) or None, fetcher))
             if environments and (not names or CONDA in names):
-                failures += environments.lock(specs)
+                parts.append(functools.partial(environments.lock, specs))
+            for part in parts:
+                try:
+                    failures += part()
+                except RecipesError as error:
+                    failures.append(error)
+                    stopped = True
     if failures:
-        told = list(dict.fromkeys(one.message for one in failures))
-        raise FetchError(
-            "\n".join(["not everything could be resolved; what could not keeps its lock", *told]),
-            hint="try again with a network that reaches it, or name a mirror in RECIPES_MIRROR",
-        )
+        raise _failure(failures, stopped=stopped)
+
+
+def _failure(failures: Sequence[RecipesError], *, stopped: bool) -> RecipesError:
+    """Give one error for all failures; `stopped` says that one of them was raised, and says all itself.
+
+    It is a FetchError, which may be tried again, only where all are; else of the class of the first that is
+    none, as another try fails alike.
+    """
+    told = list(dict.fromkeys(one.message for one in failures))
+    lasting = next((one for one in failures if not isinstance(one, FetchError)), None)
+    if len(told) == 1 and (stopped or lasting):
+        return failures[0]
+    message = "\n".join(["not everything could be resolved; what could not keeps its lock", *told])
+    if lasting:
+        return type(lasting)(message, hint=lasting.hint)
+    hint = "try again with a network that reaches it, or name a mirror in RECIPES_MIRROR"
+    return FetchError(message, hint=hint)
 
 
 def lock_at(
@@ -114,9 +136,18 @@ def _sources(
 ) -> Sequence[RecipesError]:
     path, old = _old(project, specs.variant, fetcher.report)
     resolver = resolve.Resolver(fetcher, old, named if old else None)
+    _tell_held(specs.environment.held.sources, fetcher.report, named if old else None)
     new = resolver.lock(list(specs.sources()))
     write(project, path, locks.render(new), _changes(old, new, fetcher), fetcher.report)
     return resolver.failures
+
+
+def _tell_held(
+    held: Mapping[str, HeldSource | HeldPackage], report: Report, named: Collection[str] | None = None
+) -> None:
+    for name, one in sorted(held.items()):
+        if named is None or name in named:
+            report.line(told(name, one))
 
 
 def _old(project: Project, variant: str, report: Report) -> tuple[Path, Lock | None]:
@@ -136,6 +167,7 @@ def _toolchain(project: Project, specs: Specs, fetcher: Fetcher) -> Sequence[Rec
 
     path, variant = project.lock_files(specs.variant)[1], specs.variant
     old = before(path, lambda: project.toolchain(variant), fetcher.report)
+    _tell_held(specs.environment.held.pypi, fetcher.report)
     with fetcher.report.task(f"resolving the toolchain of {variant}") as task:
         return _wheels(project, path, old, lambda: resolved(task), fetcher.report)
 

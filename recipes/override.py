@@ -93,7 +93,7 @@ def _ref(source: Source, ref: str, fetcher: Fetcher) -> Mapping[str, LockedSourc
     places = tuple(one for one in source.origins if isinstance(one, GitOrigin))
     if not places:
         raise UsageError(f"`--override {source.name}={ref}`: the source has no repository")
-    asked = replace(source, ref=ref, before=None, origins=places)
+    asked = replace(source, ref=ref, before=None, held=None, origins=places)
     try:
         return Resolver(fetcher, None).lock([asked]).sources
     except SpecError as wrong:  # here no spec asks for it: the command line does

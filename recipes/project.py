@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recipes import breakages, files, located, lock, requirements, speccheck
+from recipes import breakages, files, held, located, lock, requirements, speccheck
 from recipes.breakages import Row
 from recipes.conda import lockfile
 from recipes.conda.lockfile import CondaLock
@@ -34,6 +34,10 @@ class Project:
         # `.#NAME.yaml` is an editor's
         return sorted(path.stem for path in (self.root / "environments").glob("[!.]*.yaml"))
 
+    def spec_file(self, variant: str) -> Path:
+        """Give where a variant's environment is."""
+        return self.root / "environments" / f"{variant}.yaml"
+
     def specs(self, variant: str) -> Specs:
         """Read and check a variant's environment and every recipe it names.
 
@@ -53,7 +57,7 @@ class Project:
         return {name: self._recipe(name) for name in self._components()}
 
     def _environment(self, variant: str, extending: tuple[str, ...]) -> Located:
-        path = self.root / "environments" / f"{variant}.yaml"
+        path = self.spec_file(variant)
         if variant not in self.variants():
             near = located.nearest(variant, self.variants())
             raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
@@ -69,7 +73,7 @@ class Project:
         if base not in self.variants():
             near = located.nearest(base, self.variants())
             raise SpecError(f"{where}: extends: no environment `{one_line(base)}`{near}")
-        return located.merge(self._environment(base, (*extending, variant)), found, _MERGED)
+        return located.merge(_inherited(self._environment(base, (*extending, variant))), found, _MERGED)
 
     def _components(self) -> list[str]:
         return sorted(path.parent.name for path in (self.root / "recipes/components").glob("*/recipe.yaml"))
@@ -207,6 +211,13 @@ class Project:
         path.parent.mkdir(exist_ok=True)
         files.write_atomic(path, text.encode())
         return True
+
+
+def _inherited(base: Located) -> Located:
+    """Leave out what a variant holds back: another one may well be built with it."""
+    if not isinstance(base.value, dict):
+        return base
+    return replace(base, value={key: value for key, value in base.value.items() if key != held.KEY})
 
 
 @functools.lru_cache(maxsize=256)  # every variant reads all recipes, and the bases of the one it extends

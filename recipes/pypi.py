@@ -29,7 +29,7 @@ from recipes.web import HttpSettings
 if TYPE_CHECKING:
     from unearth.fetchers import PyPIClient
 
-    from recipes.listing import Source
+    from recipes.listing import Listed, Source
 
 PYTHON = "3.11"  # a toolchain's wheels hold programs and fit any Python; pip has to be told of one
 
@@ -83,6 +83,7 @@ class Index:
         self._lock = threading.RLock()
         self._settings = settings
         self._client: PyPIClient | None = None
+        self._dead: dict[Source, str] = {}
 
     @property
     def settings(self) -> IndexSettings:
@@ -138,6 +139,27 @@ class Index:
         digest = sha256 or found.sha256 or self._digest(found.url, found.file)
         url = listing.authorised(found.url, self.settings)
         return Found(url, found.file, digest, found.size, source.shown, self._http())
+
+    def listed(self, project: str) -> tuple[list[Listed], list[str]]:
+        """Give all files that the places list for a project, and of each place that is silent, why.
+
+        A place that does not answer at all is not asked for another project. Raises FetchError where there
+        is no place to ask or pip's settings cannot be used, ToolchainError.
+        """
+        from recipes import listing  # noqa: PLC0415 - see `client`
+
+        files: list[Listed] = []
+        silent: list[str] = []
+        for source in self._sources():
+            try:
+                files += [] if source in self._dead else listing.files(self.client, source, project)
+            except listing.Unreachable as why:
+                self._dead[source] = str(why)
+            except listing.Silent as why:
+                silent.append(f"package index {source.shown} cannot be read: {why}")
+            if source in self._dead:
+                silent.append(f"package index {source.shown} cannot be reached: {self._dead[source]}")
+        return files, silent
 
     def _http(self) -> HttpSettings:
         netrc = Path(self.env.get("NETRC") or Path(self.env.get("HOME", "/"), ".netrc"))

@@ -6,28 +6,19 @@ be resolved, all at once as far as a file system allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recipes import compare, diff, files, locking, treewriter
-from recipes.diff import Difference
+from recipes.diff import Changed
 from recipes.errors import FetchError, RecipesError
 from recipes.fetch import Fetcher
 from recipes.project import Project
 from recipes.run import Run
 
 _COPIED = ("environments", "locks", "recipes/components", "recipes/breakages.yaml", "recipes/trust.yaml")
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What a refresh found for one variant: the lock files that differ, and what differs in them."""
-
-    variant: str
-    files: tuple[str, ...]
-    difference: Difference
 
 
 @dataclass(frozen=True)
@@ -46,20 +37,26 @@ def refresh(run: Run, variants: Sequence[str], fetcher: Fetcher, *, write: bool)
     """
     project = run.project()
     with fetcher.store.scratch("refresh") as place:
-        scratch = _copy(project, place)
+        scratch = copy(project, place)
         try:
             quiet = replace(fetcher, report=fetcher.report.aside())
             locking.lock(scratch, variants, (), quiet, run.locker())
         except FetchError as error:
             raise FetchError(f"nothing is refreshed, as {error.message}", hint=error.hint) from error
-        changed = list(_changed(project, scratch, variants, fetcher))
+        changed = [one for name in variants if (one := differing(project, scratch, name, fetcher))]
         for one in changed if write else ():
-            for name in one.files:
-                project.write(project.root / name, (place / name).read_text("utf-8"))
+            take(project, scratch, one.files)
     return changed
 
 
-def _copy(project: Project, place: Path) -> Project:
+def take(project: Project, scratch: Project, names: Sequence[str]) -> None:
+    """Write files of a scratch copy into the checkout that it was made of."""
+    for name in names:
+        project.write(project.root / name, (scratch.root / name).read_text("utf-8"))
+
+
+def copy(project: Project, place: Path) -> Project:
+    """Copy what locking and building read of a checkout."""
     for name in _COPIED:
         source = project.root / name
         if source.is_dir():
@@ -70,17 +67,22 @@ def _copy(project: Project, place: Path) -> Project:
     return Project(place)
 
 
-def _changed(old: Project, new: Project, variants: Sequence[str], fetcher: Fetcher) -> Iterator[Changed]:
-    for variant in variants:
-        names = [
-            path.relative_to(new.root).as_posix()
-            for path in new.locks(variant)
-            if path.is_file() and _bytes(old.root / path.relative_to(new.root)) != path.read_bytes()
-        ]
-        if names:
-            sides = compare.present(old, variant), compare.present(new, variant)
-            difference = compare.difference(*sides, fetcher.git, fetcher.report)
-            yield Changed(variant, tuple(names), difference)
+def differing(old: Project, new: Project, variant: str, fetcher: Fetcher) -> Changed | None:
+    """Say in what the locks of a variant differ between a checkout and its copy; None for nothing."""
+    names = different(old, new, variant)
+    if not names:
+        return None
+    sides = compare.present(old, variant), compare.present(new, variant)
+    return Changed(variant, tuple(names), compare.difference(*sides, fetcher.git, fetcher.report))
+
+
+def different(old: Project, new: Project, variant: str) -> list[str]:
+    """Name the lock files of a variant that a copy of the checkout has, and has differently."""
+    return [
+        path.relative_to(new.root).as_posix()
+        for path in new.locks(variant)
+        if path.is_file() and _bytes(old.root / path.relative_to(new.root)) != path.read_bytes()
+    ]
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -18,7 +18,7 @@ from recipes.run import Run
 from recipes.store import Store
 from recipes.storecheck import Problem
 
-Verb = Literal["fetch", "build", "set modes", "remove"]
+Verb = Literal["fetch", "build", "record", "set modes", "remove"]
 _ENTRIES = ("entry", "provenance", "root")  # the kinds of problems that a plan can help with
 _IN_PLACE = ("mode", "directory")
 _TOOLCHAINS = ("pypi", "host", "conda")
@@ -26,7 +26,7 @@ _TOOLCHAINS = ("pypi", "host", "conda")
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done about a problem; `plan` is one that knows the entry, for `fetch` and `build`."""
+    """What is to be done about a problem; `plan` is one that knows the entry, but for `set modes`."""
 
     problem: Problem
     verb: Verb
@@ -63,7 +63,9 @@ def _step(problem: Problem, known: Mapping[str, Plan]) -> Step:
     plan = known.get(problem.name)
     if plan is None or problem.kind not in _ENTRIES:
         return Step(problem, "remove")
-    return Step(problem, "build" if isinstance(plan.derivations[problem.name], Build) else "fetch", plan)
+    if isinstance(plan.derivations[problem.name], Build):
+        return Step(problem, "build", plan)  # with a statement too: only a build knows what isolated it
+    return Step(problem, "record" if problem.kind == "provenance" else "fetch", plan)
 
 
 def _known(names: Collection[str], run: Run) -> dict[str, Plan]:
@@ -128,6 +130,9 @@ def _take_out(store: Store, step: Step) -> None:
     elif problem.kind == "directory":
         path = store.root / problem.name
         path.chmod(path.stat().st_mode & ~0o002)
+    elif step.verb == "record":
+        with store.lock(problem.name):
+            store.forget_statements(problem.name)
     elif problem.kind == "root" and step.plan is None:
         storegc.remove_root(store, problem.name)
     else:
@@ -154,7 +159,7 @@ def _brought(step: Step, realiser: Realiser) -> Info:
     assert plan is not None  # noqa: S101 - for the type checker
     if step.verb == "build":
         return realiser.realise(replace(plan, target=name))
-    realiser.fetch(plan, [name])
+    realiser.fetch(plan, [name])  # of an entry that is there, it writes the statement only
     return realiser.store.info(name)
 
 

@@ -91,7 +91,7 @@ class Wheel:
 
 
 def _is_of(file: str, project: str, version: str) -> bool:
-    if not _FILE.fullmatch(f"# {file}") or not re.fullmatch(_VERSION, version) or _tags(file) > _MOST_TAGS:
+    if not _FILE.fullmatch(f"# {file}") or not re.fullmatch(_VERSION, version) or not few_tags(file):
         return False
     try:
         name, found, _, _ = parse_wheel_filename(file)
@@ -100,9 +100,10 @@ def _is_of(file: str, project: str, version: str) -> bool:
         return False
 
 
-def _tags(file: str) -> int:
-    """Count the tags that a wheel's name stands for: each of three parts may be several, joined by dots."""
-    return math.prod(part.count(".") + 1 for part in file.removesuffix(".whl").split("-")[-3:])
+def few_tags(file: str) -> bool:
+    """Say whether a wheel's name stands for few enough tags to list: three parts may be several each."""
+    parts = file.removesuffix(".whl").split("-")[-3:]
+    return math.prod(part.count(".") + 1 for part in parts) <= _MOST_TAGS
 
 
 @dataclass(frozen=True)

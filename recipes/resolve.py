@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from recipes import carriers, githistory, origins
+from recipes import carriers, origins
 from recipes.archives import Want, unpack
 from recipes.dates import written
-from recipes.errors import FetchError, IntegrityError, RecipesError, SpecError
+from recipes.errors import FetchError, IntegrityError, RecipesError
 from recipes.fetch import PARALLEL, Fetcher, silent
 from recipes.files import tree_hash
-from recipes.git import Resolved
 from recipes.lock import Lock, LockedSource
 from recipes.origins import Archive, GitOrigin, Origin, answers, file_name
 from recipes.plan import SourceTree, path_name
+from recipes.resolverefs import Refs, ignore
 from recipes.spec import Source, Taken
 from recipes.treewriter import TreeWriter
 
@@ -42,8 +42,8 @@ class Asked:
 class Resolver:
     """What resolving needs. `old` is the lock so far; `named` the sources to move (None: all).
 
-    With `at`, every branch is taken as it was at that moment, and nothing that fails keeps its lock: the
-    result would be of two moments.
+    With `at`, every branch is taken as it was at that moment, held back or not, and nothing that fails keeps
+    its lock: the result would be of two moments.
     """
 
     fetcher: Fetcher
@@ -94,44 +94,9 @@ class Resolver:
         if repository is None or source.ref is None:
             return asked
         self._answering(repository)
-        try:
-            now = self.fetcher.git.resolve(repository, source.ref)
-            moment = self._moment(source, now)
-            found = self._before(repository, now, moment) if moment else self._held(source, now)
-        except SpecError as wrong:
-            raise self._impossible(source, wrong) from wrong
+        refs = Refs(self.fetcher, self.old, self.named, self.at)
+        found, moment = refs.find(source, repository, source.ref)
         return replace(asked, commit=found.commit, resolved=found.ref, before=moment)
-
-    def _moment(self, source: Source, now: Resolved) -> datetime | None:
-        """Give the moment to take a source at: its spec's, and no later than the one asked for."""
-        if self.at is None or now.ref is None or not now.ref.startswith("refs/heads/"):
-            return source.before
-        return min(self.at, source.before or self.at)
-
-    def _before(self, url: str, branch: Resolved, moment: datetime) -> Resolved:
-        with self.fetcher.report.task(f"reading the history of {url}", "objects") as task:
-            return githistory.before(self.fetcher.git, url, branch, moment, task)
-
-    def _held(self, source: Source, now: Resolved) -> Resolved:
-        """Give what the lock has of a tag that was moved: only a source that is named follows it."""
-        had = self.old.sources.get(source.name) if self.old else None
-        if had is None or had.commit in (None, now.commit) or had.ref != source.ref:
-            return now
-        if had.resolved is None or not had.resolved.startswith("refs/tags/"):
-            return now
-        what = "was moved" if now.ref == had.resolved else "is gone, and a branch has its name"
-        text = f"tag `{source.ref}` of {_repository(source.origins)} {what}"
-        text += f"\n  locked    {had.commit}\n  now       {now.commit}"
-        follows = self.named is not None and source.name in self.named
-        kept = "" if follows else f"\n  the lock is kept; `recipes lock {source.name}` takes the new one"
-        self.fetcher.report.warning(text + kept)
-        return now if follows else Resolved(had.commit or "", had.resolved)
-
-    def _impossible(self, source: Source, wrong: SpecError) -> SpecError:
-        """Name the source in what is wrong with its ref, and what is locked of the same ref."""
-        had = self.old.sources.get(source.name) if self.old else None
-        locked = f"\n  locked    {had.commit}" if had and had.ref == source.ref and had.commit else ""
-        return SpecError(f"source `{source.name}`: {wrong.message}{locked}", hint=wrong.hint)
 
     def _answering(self, url: str) -> None:
         silence = self.fetcher.git.answers(url)
@@ -176,7 +141,7 @@ class Resolver:
         if url is None or parent.commit is None:
             raise FetchError(f"`{parent.name}` has no repository to find the submodule `{path}` in")
         self._answering(url)
-        git.fetch(url, parent.commit, parent.resolved, _ignore)
+        git.fetch(url, parent.commit, parent.resolved, ignore)
         commit = git.gitlinks(url, parent.commit).get(path)
         modules = git.blob(url, parent.commit, ".gitmodules") or b""
         where = git.submodule_urls(modules, url).get(path)
@@ -250,7 +215,7 @@ class Resolver:
         """Hash a commit's tree; a tree that the lock knows already is not read again."""
         had = self.old.sources.get(one.name) if self.old else None
         if had and had.commit == one.commit and had.taken.filter() == one.taken.filter():
-            self.fetcher.git.fetch(origin.git, one.commit or "", one.resolved, _ignore)
+            self.fetcher.git.fetch(origin.git, one.commit or "", one.resolved, ignore)
             return had.hash
         tree = SourceTree(one.name, "", one.commit, one.resolved, one.taken.filter(), (origin,))
         with self.fetcher.store.scratch("lock") as scratch:
@@ -270,7 +235,7 @@ class Resolver:
         repository = _repository(one.origins)
         if repository and one.commit:
             try:
-                commit = self.fetcher.git.fetch(repository, one.commit, one.resolved, _ignore)
+                commit = self.fetcher.git.fetch(repository, one.commit, one.resolved, ignore)
             except FetchError:
                 pass  # told in _locked; the commit's own date and tree stay unknown
             else:
@@ -290,7 +255,3 @@ class Resolver:
 
 def _repository(places: Sequence[Origin]) -> str | None:
     return next((one.git for one in places if isinstance(one, GitOrigin)), None)
-
-
-def _ignore(done: int, total: int | None = None) -> None:
-    """Show nothing: the caller shows it."""

@@ -16,7 +16,8 @@ def toolchain(
 ) -> Requirements:
     """Resolve the toolchain's wheels for every platform, side by side."""
     with ThreadPoolExecutor(len(environment.platforms)) as pool:
-        found = pool.map(lambda platform: tuple(resolve(environment.pypi, platform)), environment.platforms)
+        asked, platforms = environment.requirements, environment.platforms
+        found = pool.map(lambda platform: tuple(resolve(asked, platform)), platforms)
         return Requirements(tuple(wheel for wheels in found for wheel in wheels))
 
 

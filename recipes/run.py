@@ -214,7 +214,9 @@ class Run:
             case "host":
                 return toolchain.host(wheels, hosttools.find(self.environ), on, system())
             case "conda":
-                return toolchain.conda(self.conda(specs, system()), on, system())
+                from recipes.conda import prefix
+
+                return toolchain.conda(self.conda(specs, system()), on, system(), prefix.installer())
 
     def conda(self, specs: Specs, platform: str) -> tuple[CondaPackage, ...]:
         """Give a variant's locked conda packages. Raises LockError, also where its spec asks for none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recipes.held import until
 from recipes.lock import Lock
 from recipes.spec import Specs
 
@@ -35,6 +36,7 @@ def document(specs: Specs, lock: Lock | None) -> dict[str, Any]:
         "target": environment.target,
         "toolchain": {environment.toolchain: list(environment.pypi)},
         "platforms": list(environment.platforms),
+        "held": environment.held.model_dump(mode="json"),
         "sources": rows,
     }
 
@@ -44,6 +46,8 @@ def text(specs: Specs, lock: Lock | None) -> str:
     found = document(specs, lock)
     lines = [f"{found['variant']}: {found['summary']}", f"target     {found['target']}"]
     lines.append(f"toolchain  {specs.environment.toolchain}: {', '.join(specs.environment.pypi)}")
+    held = specs.environment.held
+    lines += [f"held       {name} {until(one)}" for name, one in sorted(held.pypi.items())]
     lines.append(f"platforms  {', '.join(found['platforms'])}")
     for row in found["sources"]:
         lines += [
@@ -51,6 +55,8 @@ def text(specs: Specs, lock: Lock | None) -> str:
             f"{row['name']}: {row['summary']} ({row['license']})",
             f"  ref      {row['ref'] or '-'}",
         ]
+        if row["name"] in held.sources:
+            lines.append(f"  held     {until(held.sources[row['name']])}")
         lines += [f"  origin   {one}" for one in row["origins"]]
         lines += [f"  option   {name}={value}" for name, value in row["options"].items()]
         lines += [

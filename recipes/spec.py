@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ import pydantic
 
 from recipes.conda.block import Conda
 from recipes.dates import Moment
+from recipes.held import Held
 from recipes.located import Strict, misplaced, nearest
 from recipes.origins import GitOrigin, Origin
 from recipes.origins import Path as TreePath
@@ -209,6 +210,12 @@ class Environment(Strict):
     pypi: tuple[Requirement, ...] = ()
     development: Development | None = None
     conda: Conda | None = None
+    held: Held = pydantic.Field(default_factory=Held, description="what stays where it is; the tool's block")
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What the toolchain's wheels must be: `pypi`, and of a package that is held back, that version."""
+        return self.held.requirements(self.pypi)
 
 
 SPECS: Mapping[str, type[Strict]] = {"environment": Environment, "recipe": Recipe}
@@ -218,7 +225,8 @@ SPECS: Mapping[str, type[Strict]] = {"environment": Environment, "recipe": Recip
 class Source:
     """A source as asked for: a recipe's, with the environment's changes applied.
 
-    `also` holds the archives that carry the whole tree, from which a submodule's places follow.
+    `also` holds the archives that carry the whole tree, from which a submodule's places follow. `held` is the
+    commit that it is held back at.
     """
 
     name: str
@@ -227,6 +235,7 @@ class Source:
     taken: Taken
     submodules: Mapping[str, Submodule]
     before: datetime | None = None
+    held: str | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,9 @@ class Specs:
         for name in sorted(self.environment.sources):
             base = self.recipes[name].source
             if base is not None:  # looked at when the specs were read
-                yield asked(name, base, self.environment.sources[name] or SourceChange())
+                held = self.environment.held.sources.get(name)
+                found = asked(name, base, self.environment.sources[name] or SourceChange())
+                yield replace(found, held=held.commit if held else None)
 
     def options(self, component: str, platform: str | None = None) -> dict[str, str]:
         """Give a component's CMake options: the recipe's, its platform's, the environment's, last wins."""

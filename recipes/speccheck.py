@@ -1,4 +1,4 @@
-"""Rules that join an environment with the recipes it names: names, dates, what it is built with, options.
+"""Rules that join an environment with the recipes it names: names, dates, what is held back, inputs, options.
 
 Whatever is wrong is a SpecError with file, line and place.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from recipes import located
+from recipes import held, located
+from recipes.asking import asked_for
 from recipes.errors import SpecError, one_line
 from recipes.giturls import is_commit_id
 from recipes.located import Located, Place
 from recipes.origins import GitOrigin
-from recipes.spec import NAME, Environment, Recipe, asked, unfilled
+from recipes.spec import NAME, Environment, Recipe, SourceChange, asked, unfilled
 
 
 def file_name(file: str, text: str) -> None:
@@ -26,6 +27,7 @@ def named(found: Located, environment: Environment, recipes: Mapping[str, Recipe
     _names(found, environment, recipes)
     _dates(found, environment, recipes)
     _toolchain(found, environment)
+    _held(found, environment, recipes)
 
 
 def joined(
@@ -79,6 +81,41 @@ def _dates(found: Located, environment: Environment, recipes: Mapping[str, Recip
         else:
             continue
         raise SpecError(f"{found.where(('sources', name, 'before'))}: sources.{name}.before: {wrong}")
+
+
+def _held(found: Located, environment: Environment, recipes: Mapping[str, Recipe]) -> None:
+    said: dict[Place, str | None] = {
+        (held.KEY, "sources", name): _held_source(name, environment, recipes)
+        for name in environment.held.sources
+    }
+    said |= {(held.KEY, "pypi", name): _held_package(name, environment) for name in environment.held.pypi}
+    for place, wrong in said.items():
+        if wrong is not None:
+            raise SpecError(f"{found.where(place)}: {located.dotted(place)}: {wrong}")
+
+
+def _held_source(name: str, environment: Environment, recipes: Mapping[str, Recipe]) -> str | None:
+    known = environment.sources
+    base = recipes[name].source if name in known else None
+    if base is None:
+        return f"no source `{one_line(name)}`{located.nearest(name, known)}"
+    source = asked(name, base, known[name] or SourceChange())
+    if source.ref is None or not any(isinstance(one, GitOrigin) for one in source.origins):
+        return "it follows no branch: take it out of `held`"
+    if is_commit_id(source.ref) or source.ref.startswith("refs/tags/"):
+        return f"only a branch is held back, and `ref` is `{source.ref}`: take it out of `held`"
+    return None
+
+
+def _held_package(name: str, environment: Environment) -> str | None:
+    wanted = {held.project(text): text for text in environment.pypi}
+    if name not in wanted:
+        return f"`pypi` does not ask for `{one_line(name)}`{located.nearest(name, wanted)}"
+    version = environment.held.pypi[name].version
+    for text in environment.pypi:
+        if held.project(text) == name and not asked_for(text).specifier.contains(version, prereleases=True):
+            return f"`pypi` asks for `{text}`, which {version} is not: take it out of `held`"
+    return None
 
 
 def components(found: Located, named: Iterable[tuple[Place, str]], known: Collection[str]) -> None:

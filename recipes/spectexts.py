@@ -1,4 +1,4 @@
-"""Texts in specs that have rules of their own: refs, outputs, CMake options, requirements."""
+"""Texts in specs that have rules of their own: refs, ids, outputs, options, requirements, versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import pydantic
 
 from recipes.asking import requirement
+from recipes.giturls import is_commit_id
 from recipes.origins import Path as TreePath
 
 _NO_REF = re.compile(r"^[-/]|[\s~^:?*\[\\]|\.\.|//|@\{|[/.]$")  # what git-check-ref-format(1) refuses
@@ -16,6 +17,12 @@ _NO_REF = re.compile(r"^[-/]|[\s~^:?*\[\\]|\.\.|//|@\{|[/.]$")  # what git-check
 def _ref(text: str) -> str:
     if _NO_REF.search(text):
         raise ValueError("not a name that git allows a branch or a tag to have")
+    return text
+
+
+def _object_id(text: str) -> str:
+    if not is_commit_id(text):
+        raise ValueError("a git object id is 40 lower-case hexadecimal digits")
     return text
 
 
@@ -42,6 +49,27 @@ def _requirement(text: str) -> str:
     return text
 
 
+def _version(text: str) -> str:
+    from packaging.version import Version  # noqa: PLC0415 - 20 ms
+
+    try:
+        Version(text)  # takes white space around it
+        requirement(f"any=={text}")  # takes `1.*`
+    except ValueError as wrong:  # InvalidVersion is one; so is what Python says of a number of 4301 digits
+        raise ValueError(f"`{text}` is not a version such as `3.31.6`") from wrong
+    if text != text.strip():
+        raise ValueError(f"`{text}` is written as `{text.strip()}`")
+    return text
+
+
+def _project(text: str) -> str:
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - 20 ms
+
+    if text != canonicalize_name(text):
+        raise ValueError(f"`{text}` is written as `{canonicalize_name(text)}`")
+    return text
+
+
 # Editors read `1.10` as a number and `OFF` as a truth value, and the engine reads text: a schema allows both
 _OR_NUMBER = {"type": ["string", "number"]}
 Ref: TypeAlias = Annotated[
@@ -52,6 +80,7 @@ Ref: TypeAlias = Annotated[
     pydantic.AfterValidator(_ref),
 ]
 
+ObjectId: TypeAlias = Annotated[str, pydantic.AfterValidator(_object_id)]
 Output: TypeAlias = Annotated[TreePath, pydantic.AfterValidator(_output)]
 Options: TypeAlias = Annotated[
     dict[
@@ -64,3 +93,7 @@ Options: TypeAlias = Annotated[
     ),
 ]
 Requirement: TypeAlias = Annotated[str, pydantic.AfterValidator(_requirement)]
+Version: TypeAlias = Annotated[
+    str, pydantic.Field(json_schema_extra=_OR_NUMBER), pydantic.AfterValidator(_version)
+]
+Project: TypeAlias = Annotated[str, pydantic.AfterValidator(_project)]

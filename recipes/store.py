@@ -204,7 +204,7 @@ class Store:
             origin=origin and origin.encode("utf-8", "replace").decode(),  # JSON has no lone surrogates
             log=self.log_path(name).is_file(),
         )
-        self._forget_statements(name)  # a killed process left them: they may speak of other bytes
+        self.forget_statements(name)  # a killed process left them: they may speak of other bytes
         self._move(tree, self.path(name))
         durable.sync_file_system(self.root / "paths")
         files.write_atomic(self.info_path(name), infos.written(info))
@@ -230,9 +230,10 @@ class Store:
         files.remove(self.info_path(name))
         durable.sync_directory(self.root / "info")
         files.remove(self.path(name))
-        self._forget_statements(name)
+        self.forget_statements(name)
 
-    def _forget_statements(self, name: str) -> None:
+    def forget_statements(self, name: str) -> None:
+        """Remove an entry's provenance; the caller holds `lock(name)`. None there is fine."""
         for ending in BESIDE:
             files.remove(self.root / "provenance" / f"{name}{ending}")
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic_core import from_json
 
-from recipes import files, flock, packs, storegc
+from recipes import compilercache, files, flock, packs, storegc
 from recipes.errors import RecipesError
 from recipes.store import STATEMENTS, SUM, Store, is_name, sum_line
 from recipes.storedir import PARTS
@@ -85,7 +85,7 @@ def remove(store: Store, problems: Iterable[Problem]) -> list[Problem]:
                 files.remove(store.root / one.name)
         elif one.kind == "cache":
             with store.using():
-                files.remove(store.root / one.name)
+                compilercache.evict(store.root / one.name)
         elif one.kind == "repository":
             storegc.remove_repository(store, one.name)
         else:

@@ -141,11 +141,12 @@ def host(wheels: Sequence[Wheel], tools: HostTools, platform: str, system: str) 
     )
 
 
-def conda(packages: Sequence[CondaPackage], platform: str, system: str) -> Toolchain:
+def conda(packages: Sequence[CondaPackage], platform: str, system: str, installer: str) -> Toolchain:
     """Give the toolchain of a locked conda environment: its compilers, cmake and ninja.
 
-    `packages` are those for `system`. Raises LockError for one that lacks, ToolchainError for another
-    platform than the system's: an environment has no cross compiler.
+    `packages` are those for `system`, `installer` is what installs them, with its version. Raises LockError
+    for one that lacks, ToolchainError for another platform than the system's: an environment has no cross
+    compiler.
     """
     if platform != system:
         raise ToolchainError(
@@ -159,7 +160,7 @@ def conda(packages: Sequence[CondaPackage], platform: str, system: str) -> Toolc
     kit = conda_kit(system)
     return Toolchain(
         kind="conda",
-        tools={"conda": CondaPrefix(CONDA, system, tuple(packages))},
+        tools={"conda": CondaPrefix(CONDA, system, tuple(packages), installer)},
         programs={**{name: script(body) for name, body in kit.compilers.items()}, "uname": _uname(system)},
         cmake=kit.cmake,
         ninja=kit.ninja,

@@ -120,6 +120,13 @@ def _fits(path: str, parts: list[str]) -> bool:
     return length <= LONGEST_PATH and names_fit and len(parts) <= DEEPEST
 
 
+def leads_out(path: str, target: str) -> bool:
+    """Say whether a symbolic link at `path` leads out of its tree, by the rule of `check_target`."""
+    parts = target.split("/")
+    climbs = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
+    return "\0" in target or not parts[0] or ".." in parts[climbs:] or climbs > path.count("/")
+
+
 def check_target(path: str, target: str, origin: str) -> None:
     """Refuse a symbolic link at `path` that leads out of the tree, or nowhere at all.
 
@@ -127,10 +134,7 @@ def check_target(path: str, target: str, origin: str) -> None:
     tree, or goes up again after a name. The last is what makes the rule hold without looking at the other
     links: with `d -> .`, the harmless-looking `d/d/../..` is outside. A dangling link is fine.
     """
-    parts = target.split("/")
-    climbs = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
-    bad = "\0" in target or not parts[0] or ".." in parts[climbs:] or climbs > path.count("/")
-    if bad or not _fits(target, [""]):
+    if leads_out(path, target) or not _fits(target, [""]):
         raise IntegrityError(
             f"{origin} has a symbolic link that leads out of its tree\n"
             f"  link    {_shown(path)}\n  target  {_shown(target)}",

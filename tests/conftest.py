@@ -1,9 +1,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import condachannel
+import fileserver
 import hypothesis
 import pytest
 import smallproject
+from fileserver import Server
 from smallproject import Small, Upstream
 
 # the same examples every time, however slow the machine is
@@ -59,3 +62,30 @@ def warm(small: Small, fetched: Path) -> Small:
     """Give a checkout of the small project whose builds have nothing to fetch."""
     small.warm(fetched)
     return small
+
+
+@pytest.fixture(scope="module")
+def _serving() -> Iterator[Server]:
+    with fileserver.serve() as running:
+        yield running
+
+
+@pytest.fixture
+def server(_serving: Server) -> Server:
+    """Give a web server without pages, that nobody asked yet."""
+    _serving.pages.clear()
+    _serving.asked.clear()
+    return _serving
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the index of a small conda channel; nobody changes it."""
+    return condachannel.make(tmp_path_factory.mktemp("index"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Give a user's home, which is empty."""
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"

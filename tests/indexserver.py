@@ -56,13 +56,18 @@ def _record(members: dict[str, str]) -> str:
 
 @dataclass
 class Listing:
-    """How a project's page lists a file: `sha256` is what it claims, None nothing."""
+    """How a project's page lists a file: `sha256` is what it claims, None nothing.
+
+    `yanked` may be the reason; `uploaded` is a moment, which only pages of JSON have.
+    """
 
     file: str
     data: bytes
     sha256: str | None
-    yanked: bool = False
+    yanked: bool | str = False
     url: str | None = None
+    requires: str | None = None
+    uploaded: object = None
 
 
 @dataclass
@@ -104,6 +109,8 @@ def _json(files: Sequence[Listing]) -> str:
             "hashes": {} if one.sha256 is None else {"sha256": one.sha256},
             "size": len(one.data),
             "yanked": one.yanked,
+            "requires-python": one.requires,
+            "upload-time": one.uploaded,
         }
         for one in files
     ]
@@ -113,9 +120,11 @@ def _json(files: Sequence[Listing]) -> str:
 def _html(files: Sequence[Listing]) -> str:
     def anchor(one: Listing) -> str:
         fragment = "" if one.sha256 is None else f"#sha256={one.sha256}"
-        yanked = ' data-yanked="broken"' if one.yanked else ""
+        yanked = " data-yanked" if one.yanked is True else ""
+        yanked = f' data-yanked="{html.escape(one.yanked)}"' if isinstance(one.yanked, str) else yanked
+        requires = f' data-requires-python="{html.escape(one.requires)}"' if one.requires else ""
         url = one.url or f"../../files/{one.file}"
-        return f'<a href="{html.escape(url + fragment)}"{yanked}>{one.file}</a>\n'
+        return f'<a href="{html.escape(url + fragment)}"{yanked}{requires}>{one.file}</a>\n'
 
     return f"<!DOCTYPE html><html><body>{''.join(map(anchor, files))}</body></html>"
 

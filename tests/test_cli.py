@@ -27,9 +27,30 @@ DEAD = "http://127.0.0.1:1"  # tcpmux: nobody listens
 def test_list(small: Small) -> None:
     assert small.run("list").ok().out == "both   the thing and the app\nsmall  the thing alone\n"
     assert json.loads(small.run("list", "--json").ok().out) == [
-        {"variant": "both", "target": "app", "summary": "the thing and the app"},
-        {"variant": "small", "target": "thing", "summary": "the thing alone"},
+        {"variant": "both", "target": "app", "summary": "the thing and the app", "held": []},
+        {"variant": "small", "target": "thing", "summary": "the thing alone", "held": []},
     ]
+
+
+def test_what_is_held_back_is_listed_and_told(small: Small) -> None:
+    app = f"{{commit: {small.upstream.commits['app']}, why: w, retry: 2026-12-09}}"
+    held = (
+        f"held:\n  sources:\n    app: {app}\n"
+        "  pypi:\n    ziglang: {version: 0.15.2, why: it is slow, retry: 2026-12-09}\n"
+    )
+    small.write("environments/both.yaml", smallproject.BOTH + held)
+    small.run("lock", "--check").ok()
+    listed = small.run("list").ok().out
+    assert listed.startswith(
+        "both   the thing and the app (held back: app, pypi:ziglang)\nsmall  the thing alone\n"
+    )
+    assert json.loads(small.run("list", "--json").ok().out)[0]["held"] == ["app", "pypi:ziglang"]
+    data = smallproject.wheel("ziglang", "0.16.0", "ziglang/zig", "#!/bin/sh\n")
+    small.index.add("ziglang", ("ziglang-0.16.0-py3-none-any.whl", data))
+    ran = small.run("lock", "--variant", "both", "toolchain").ok()
+    assert ran.out == ""
+    assert "`ziglang` is held back at 0.15.2 until 2026-12-09: it is slow\n" in ran.err
+    assert "`app` is held back" not in ran.err
 
 
 def test_show(small: Small) -> None:
@@ -57,6 +78,7 @@ def test_show_as_json(small: Small) -> None:
         "target": "thing",
         "toolchain": {"pypi": ["cmake>=3.26,<4", "ninja>=1.11", "ziglang"]},
         "platforms": ["linux-64", "linux-aarch64"],
+        "held": {"sources": {}, "pypi": {}},
     }
     assert thing["locked"]["3rdparty/part"] == {
         "commit": small.upstream.commits["part"],

@@ -16,7 +16,7 @@ import pytest
 import smallproject
 from smallproject import Small, Upstream
 
-from recipes import caching, toolchain
+from recipes import caching, compilercache, toolchain
 from recipes.compilercache import CompilerCache, key, says, used
 from recipes.derivations import Build, Phase
 from recipes.report import Report
@@ -126,7 +126,6 @@ def test_a_flipped_bit_and_a_torn_end_are_found(
     flipped = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, len(whole), 97)]
     torn = [whole[:at] for at in (0, 1, 511, 512, len(whole) // 2, len(whole) - 1)]
     for number, damaged in enumerate([*flipped, *torn, whole + b"\0"]):
-        write(archive.parent, {archive.name: damaged}) if not archive.exists() else None
         archive.chmod(0o644)
         archive.write_bytes(damaged)
         assert restored(cache, tmp_path / str(number)) is None
@@ -134,7 +133,7 @@ def test_a_flipped_bit_and_a_torn_end_are_found(
         actual = hashlib.sha256(damaged).hexdigest()
         said = f"compiler cache: {archive} is not used, and removed: its bytes have the SHA-256 {actual}\n"
         assert capsys.readouterr().err == said
-        archive.write_bytes(whole)
+        write(archive.parent, {archive.name: whole})
     assert restored(cache, tmp_path / "whole") == {**tree, "zig/h/1.txt": FRESH}
 
 
@@ -252,13 +251,35 @@ def test_all_archives_together_have_a_limit_and_the_one_not_used_longest_goes(
     kept(cache, tmp_path / "last", {"a": b"b" * 15_000}, dataclasses.replace(BUILD, component="last"))
     left = {one.parent.name[33:] for one in cache.root.rglob("*.tar")}
     assert left == {"last", "thing-1", "thing-3", "thing-4"}
+    assert {one.name[33:] for one in cache.root.iterdir()} == left
 
 
 def test_a_cache_that_outgrew_its_share_begins_anew(cache: CompilerCache, tmp_path: Path) -> None:
     cache = dataclasses.replace(cache, limit=100_000)
     kept(cache, tmp_path / "small", {"a": b"a"})
     assert cache.keep(BUILD, write(tmp_path / "big", {"a": b"a" * 25_001}), tmp_path / "big.tar") is None
-    assert list(cache.root.rglob("*.tar")) == []
+    assert list(cache.root.iterdir()) == []
+
+
+def test_a_directory_that_another_process_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "cache/key/a.tar"
+    aside = tmp_path / "aside"
+    aside.write_bytes(b"a")
+    replaced, times = Path.replace, iter([True, True, False])
+
+    def replace(self: Path, target: Path) -> Path:
+        if next(times):
+            archive.parent.rmdir()
+        return replaced(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    compilercache._place(aside, archive)
+    assert archive.read_bytes() == b"a"
+    compilercache.evict(archive)
+    compilercache.evict(archive)
+    assert not archive.parent.exists()
 
 
 def test_who_may_only_read_keeps_nothing(cache: CompilerCache, tmp_path: Path) -> None:

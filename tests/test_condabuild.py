@@ -202,7 +202,7 @@ ALL = ("cmake", "ninja", "gcc_impl_linux-64", "gxx_impl_linux-64")
 
 
 def test_the_toolchain_of_an_environment() -> None:
-    made = toolchain.conda([package(name) for name in ALL], "linux-64", "linux-64")
+    made = toolchain.conda([package(name) for name in ALL], "linux-64", "linux-64", "rattler 1")
     prefix = "/toolchain/conda/bin"
     assert (made.cmake, made.ninja) == (f"{prefix}/cmake", f"{prefix}/ninja")
     assert made.programs["c++"] == f'#!/bin/sh\nexec {prefix}/x86_64-conda-linux-gnu-g++ "$@"\n'
@@ -212,11 +212,11 @@ def test_the_toolchain_of_an_environment() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_an_environment_without(name: str) -> None:
     with pytest.raises(LockError) as raised:
-        toolchain.conda([package(one) for one in ALL if one != name], "linux-64", "linux-64")
+        toolchain.conda([package(one) for one in ALL if one != name], "linux-64", "linux-64", "rattler 1")
     assert raised.value.message == f"the locked conda environment has no `{name}` for linux-64"
 
 
 def test_no_cross_compiler() -> None:
     with pytest.raises(ToolchainError) as raised:
-        toolchain.conda([package(one) for one in ALL], "linux-aarch64", "linux-64")
+        toolchain.conda([package(one) for one in ALL], "linux-aarch64", "linux-64", "rattler 1")
     assert raised.value.message == "the `conda` toolchain builds for linux-64 only, not for linux-aarch64"

@@ -23,18 +23,6 @@ from recipes.lockcheck import answered
 from recipes.project import Project
 from recipes.report import QUIET, Report
 
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return condachannel.make(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
-
-
 CONDA = """\
 #!{python}
 import json, sys
@@ -209,6 +197,39 @@ def test_what_fails_keeps_the_lock(checkout: Checkout) -> None:
         "error: no conda environment can be found for linux-64\n  No candidates were found for cmake >=5.\n"
     )
     assert checkout.lock.read_bytes() == b"so far\n"
+
+
+def test_every_failure_is_told_and_the_rest_is_locked(checkout: Checkout) -> None:
+    (checkout.root / "condarc").write_text(
+        "channel_alias: https://channel.example\n"
+        f"mirrored_channels: {{team: [{checkout.index.as_uri()}], gone: ['http://127.0.0.1:1/gone']}}\n"
+    )
+    for name, asked in {
+        "early": CONDA_BLOCK.replace("team", "gone"),
+        "impossible": CONDA_BLOCK.replace("cmake<4", "cmake>=5"),
+        "never": CONDA_BLOCK.replace("cmake<4", "cmake>=5"),
+    }.items():
+        (checkout.root / f"environments/{name}.yaml").write_text(f"summary: x\nextends: small\n{asked}")
+    code, out, err = checkout.run("lock", "conda")
+    assert (code, out.splitlines()[0]) == (7, "locks/small.conda-lock.yml:")
+    told = err[err.index("error: ") :]
+    assert told.startswith(
+        "error: not everything could be resolved; what could not keeps its lock\n"
+        "channel `gone` cannot be reached\n  http://127.0.0.1:1/gone  "
+    )
+    assert told.endswith(
+        "\nno conda environment can be found for linux-64\n  No candidates were found for cmake >=5.\n"
+    )
+    assert told.count("No candidates") == 1
+    assert checkout.lock.is_file()
+
+
+def test_a_place_of_any_name_in_a_locale_that_has_no_such_letters(checkout: Checkout) -> None:
+    place = checkout.root / "ort-\N{LATIN SMALL LETTER O WITH DIAERESIS}"
+    place.mkdir()
+    plain = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code, out, err = checkout.run("lock", "conda", TMPDIR=str(place), **plain)
+    assert (code, out.splitlines()[0]) == (0, "locks/small.conda-lock.yml:"), err
 
 
 def test_checking_tells_of_every_part(checkout: Checkout) -> None:

@@ -23,17 +23,6 @@ from recipes.errors import LockError
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return condachannel.make(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module")
 def text(index: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return locker(tmp_path_factory.mktemp("home"), index).lock(block())
 

@@ -67,7 +67,9 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def made(channel: Path, tmp_path: Path) -> Path:
     """Give a store path with all kinds of packages in it."""
-    one = CondaPrefix("/toolchain/conda", "linux-64", tuple(locked(each, CHANNEL) for each in ALL))
+    one = CondaPrefix(
+        "/toolchain/conda", "linux-64", tuple(locked(each, CHANNEL) for each in ALL), "rattler 1"
+    )
     name, ours = path_name(one), installer(tmp_path, mirrored(channel.as_uri()))
     ours.add(name, one)
     ours.store.verify(name)
@@ -85,6 +87,14 @@ def test_a_python_package_for_any_platform(made: Path) -> None:
 
 def test_a_package_of_the_old_format(made: Path) -> None:
     assert (made / "share/old").read_text() == "in /toolchain/conda/share\n"
+
+
+def test_the_store_path_tells_what_installed_it(made: Path) -> None:
+    one = CondaPrefix(
+        "/toolchain/conda", "linux-64", tuple(locked(each, CHANNEL) for each in ALL), "rattler 2"
+    )
+    assert path_name(one) != made.name
+    assert path_name(replace(one, installer="rattler 1")) == made.name
 
 
 def test_no_script_of_a_package_is_run(made: Path) -> None:

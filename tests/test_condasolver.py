@@ -20,17 +20,6 @@ from recipes.conda.condalock import Locker
 from recipes.errors import FetchError, RecipesError, SpecError, ToolchainError, UsageError
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return condachannel.make(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
-
-
 @dataclass(frozen=True)
 class Solver:
     """The solver program, called as conda-lock calls it."""

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import debianarchive
-import fileserver
 import pytest
 from debianarchive import Archive, Key, tarball
 from fileserver import Page, Server
@@ -53,19 +52,6 @@ def key() -> Iterator[Key]:
 def other_key() -> Iterator[Key]:
     with debianarchive.key() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def _running() -> Iterator[Server]:
-    with fileserver.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_running: Server) -> Server:
-    _running.pages.clear()
-    _running.asked.clear()
-    return _running
 
 
 class World:

@@ -71,6 +71,31 @@ def test_a_store_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert doctor._store(tmp_path / "store").state == "lacks"
 
 
+MOUNTS = b"""\
+/dev/a / ext4 rw 0 0
+/dev/b /m\\303\\266 btrfs rw 0 0
+/dev/c /mnt/\xc3\xb6\\040x xfs rw 0 0
+/dev/d /mnt/\xff tmpfs rw 0 0
+/dev/e /mnt/a\\134040 vfat rw 0 0
+/dev/f /mnt/\xc3\xb6\\040x nfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (b"/home", "ext4"),
+        (b"/m\xc3\xb6/store", "btrfs"),
+        (b"/mnt/\xc3\xb6 x/store", "nfs"),
+        (b"/mnt/\xff", "tmpfs"),
+        (b"/mnt/\xfe", "ext4"),
+        (b"/mnt/a\\040/x", "vfat"),
+    ],
+)
+def test_the_file_system_of_a_path_of_any_bytes(path: bytes, kind: str) -> None:
+    assert doctor._kind_at(Path(os.fsdecode(path)), MOUNTS) == kind
+
+
 def test_no_compiler_cache(tmp_path: Path) -> None:
     said = doctor._cache(Settings(tmp_path, {}, cache_size=0))
     assert (said.state, said.says) == ("lacks", "`cache_size: 0` in config.yaml: every build is a full one")

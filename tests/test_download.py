@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,19 +32,6 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture(scope="module")
-def _running() -> Iterator[Server]:
-    with fileserver.serve() as server:
-        yield server
-
-
-@pytest.fixture
-def server(_running: Server) -> Server:
-    _running.pages.clear()
-    _running.asked.clear()
-    return _running
 
 
 class Ticks:

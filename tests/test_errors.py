@@ -17,6 +17,7 @@ from recipes import errors
         (errors.BuildError, 9),
         (errors.VerifyError, 10),
         (errors.StoreError, 1),
+        (errors.UnjudgedError, 1),
     ],
 )
 def test_every_class_has_its_exit_code(kind: type[errors.RecipesError], code: int) -> None:
@@ -25,7 +26,7 @@ def test_every_class_has_its_exit_code(kind: type[errors.RecipesError], code: in
 
 
 def test_every_class_is_in_the_table_above() -> None:
-    assert len(errors.RecipesError.__subclasses__()) == 10
+    assert len(errors.RecipesError.__subclasses__()) == 11
 
 
 def test_the_hint_stands_below_the_message() -> None:

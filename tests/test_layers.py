@@ -21,6 +21,7 @@ PURE = {
         "spec",
         "speccheck",
         "spectexts",
+        "held",
         "asking",
         "requirements",
         "lock",
@@ -42,22 +43,28 @@ PURE = {
 }
 PURE |= {f"develop.{one}" for one in ("layout", "wheels", "presets", "activation", "exports")}
 PURE |= {f"conda.{one}" for one in ("block", "channels", "lockfile")}
+PURE |= {"holdback"} | {f"holdback.{one}" for one in ("settle", "mixing", "outcome", "telling")}
 PURE |= {"bisect"} | {f"bisect.{one}" for one in ("log", "reason", "search", "verdict")}
 PURE |= {f"scan.{one}" for one in ("findings", "reading", "cmakefile", "variables", "cmakeinputs", "shell")}
 PURE |= {
     f"scan.{one}" for one in ("scripts", "gitcommands", "downloads", "packages", "dockerfile", "workflow")
 }
 PURE |= {f"scan.{one}" for one in ("submodules", "telling", "fixplan", "attempts")}
+PURE |= {f"health.{one}" for one in ("model", "page", "pagetables", "chart", "markup", "style")}
+PURE |= {"health"}
 PROGRAMS = {
     "conda.installer",
     "conda.solver",
+    "conda.lister",
 }  # started in processes of their own, with arguments and outputs like a command
 PURE |= {
     f"verify.{one}" for one in ("causes", "differences", "elf", "outcome", "parts", "published", "world")
 }
 STAGES = {
+    "health.packages",
     "scan.prove",
     *("bisect.judge", "bisect.make", "bisect.steps"),
+    *("holdback.make", "holdback.search", "holdback.trial"),
     *("develop.make", "develop.enter", "develop.exporting"),
     "conda.locking",
     "conda.prefix",
@@ -79,6 +86,7 @@ STAGES = {
     "repair",
     "refresh",
     "resolve",
+    "resolverefs",
     "resolvewheels",
     "run",
 }

@@ -44,6 +44,43 @@ def test_what_the_locks_do_not_answer_is_said_in_sentences() -> None:
     assert caught.value.hint == "`recipes lock --variant small`, then read the difference"
 
 
+HELD = """\
+held:
+  sources:
+    fp16: {commit: %s, why: w, retry: 2026-12-09}
+  pypi:
+    cmake: {version: %s, why: w, retry: 2026-12-09}
+"""
+LOCKED = "4987f20d48c22694d84bbffa839168596ea027ae"
+
+
+def held(commit: str, version: str) -> bytes:
+    return specimen.ENVIRONMENT + (HELD % (commit, version)).encode()
+
+
+def test_what_is_held_back_is_locked_so() -> None:
+    specs = specimen.specs(small=held(LOCKED, "3.31.10"))
+    lockcheck.satisfied(specs, specimen.lock(), specimen.toolchain())
+    specs = specimen.specs(small=held("a" * 40, "3.31.6"))
+    with pytest.raises(LockError) as caught:
+        lockcheck.satisfied(specs, specimen.lock(), specimen.toolchain())
+    assert caught.value.message.splitlines()[1:] == [
+        f"  source `fp16` is held back at {'a' * 40}, the lock answers {LOCKED}",
+        "  `cmake` is locked as 3.31.10 for linux-64, and `cmake==3.31.6` is asked for",
+        "  `cmake` is locked as 3.31.10 for linux-aarch64, and `cmake==3.31.6` is asked for",
+    ]
+    assert caught.value.hint == "`recipes lock --variant small`, then read the difference"
+
+
+def test_a_source_without_a_commit_is_not_held_back() -> None:
+    lock = specimen.lock(specimen.LOCK.replace(f"    commit: {LOCKED}\n", ""))
+    with pytest.raises(LockError) as caught:
+        lockcheck.satisfied(specimen.specs(small=held(LOCKED, "3.31.10")), lock, specimen.toolchain())
+    assert caught.value.message.splitlines()[1:] == [
+        f"  source `fp16` is held back at {LOCKED}, the lock answers no commit"
+    ]
+
+
 def test_empty_locks_answer_nothing() -> None:
     with pytest.raises(LockError) as caught:
         lockcheck.satisfied(specimen.specs(), Lock(sources={}), Requirements())

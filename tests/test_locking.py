@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Barrier
@@ -21,8 +22,9 @@ from gitserver import Files, Repo, Server
 from smallproject import Ran
 
 import cli
-from recipes import locking
+from recipes import held, locking
 from recipes.errors import RecipesError
+from recipes.held import Held, HeldSource
 from recipes.lock import HEADER
 from recipes.report import Report
 from recipes.requirements import Requirements, Wheel, render
@@ -401,6 +403,121 @@ def test_a_shallow_repository(lab: Lab) -> None:
     )
     lab.spec()
     lab.lock().ok()
+
+
+# Held back
+
+
+def hold(lab: Lab, commit: str, name: str = "alpha") -> None:
+    """Hold a source back, at the name of a commit or at an id."""
+    path = lab.root / "environments/both.yaml"
+    one = HeldSource(commit=lab.ids.get(commit, commit), why="2 fails: # \n it", retry=date(2026, 12, 9))
+    path.write_text(held.rewritten(path.read_text(), Held(sources={name: one})))
+
+
+def told(lab: Lab, commit: str) -> str:
+    return f"`alpha` is held back at {lab.ids[commit][:12]} until 2026-12-09: 2 fails: # \\n it\n"
+
+
+def test_a_source_that_is_held_back_stays_though_its_branch_moves_on(lab: Lab) -> None:
+    hold(lab, "alpha1")
+    ran = lab.lock().ok()
+    assert told(lab, "alpha1") in ran.err
+    assert "warning" not in ran.err
+    assert lab.block("alpha").splitlines()[1:4] == [
+        "    ref: main",
+        f"    resolved: {MAIN}",
+        f"    commit: {lab.ids['alpha1']}",
+    ]
+    assert f"    commit: {lab.ids['beta2']}\n" in lab.block("beta")
+    lab.run("lock", "--check").ok()
+    lab.commit("alpha", "alpha3", 30, "alpha2")
+    again = lab.lock_unnamed().ok()
+    assert (again.out, told(lab, "alpha1") in again.err) == ("", True)
+    assert "held back" not in lab.run("lock", "beta").ok().err
+
+
+def test_what_is_no_longer_held_back_moves_with_the_next_lock(lab: Lab) -> None:
+    plain = (lab.root / "environments/both.yaml").read_text()
+    hold(lab, "alpha1")
+    lab.lock().ok()
+    lab.write("environments/both.yaml", plain)
+    lab.run("lock", "--check").ok()
+    assert f"  alpha: {short(lab, 'alpha1')} → {short(lab, 'alpha2')}\n" in lab.run("lock", "alpha").ok().out
+
+
+def test_a_lock_with_another_commit_than_the_one_held_back(lab: Lab) -> None:
+    lab.lock().ok()
+    hold(lab, "alpha1")
+    assert lab.run("lock", "--check").failed(4).error.splitlines()[1] == (
+        f"  source `alpha` is held back at {lab.ids['alpha1']}, the lock answers {lab.ids['alpha2']}"
+    )
+    assert f"  alpha: {short(lab, 'alpha2')} → {short(lab, 'alpha1')}\n" in lab.run("lock", "alpha").ok().out
+    lab.run("lock", "--check").ok()
+
+
+def test_what_was_asked_stays_beside_what_is_held_back(lab: Lab) -> None:
+    lab.commit("alpha", "alpha3", 30, "alpha2")
+    lab.spec(alpha="{before: 2024-05-27T12:25:00Z}")
+    hold(lab, "alpha1")
+    lab.lock().ok()
+    assert lab.block("alpha").splitlines()[1:5] == [
+        "    ref: main",
+        "    before: '2024-05-27T12:25:00Z'",
+        f"    resolved: {MAIN}",
+        f"    commit: {lab.ids['alpha1']}",
+    ]
+    lab.run("lock", "--check").ok()
+
+
+def test_a_commit_that_a_rewritten_branch_left_behind_is_still_held(lab: Lab) -> None:
+    lab.commit("alpha", "alpha2b", 25, "alpha1")
+    lab.repos["alpha"].ref("refs/heads/kept", lab.ids["alpha2"])
+    hold(lab, "alpha2")
+    lab.lock().ok()
+    assert f"    commit: {lab.ids['alpha2']}\n" in lab.block("alpha")
+
+
+LIFT = "hint: take `alpha` out of `held` in the environment, then `recipes lock alpha`\n"
+
+
+def test_a_commit_that_the_repository_does_not_have_cannot_be_held(lab: Lab) -> None:
+    lab.lock().ok()
+    before = lab.path.read_text()
+    hold(lab, "a" * 40)
+    error = (
+        f"error: source `alpha`: held back at a commit that `{GIT}/alpha` does not have\n"
+        f"  held      {'a' * 40}\n  now       {lab.ids['alpha2']}\n  locked    {lab.ids['alpha2']}\n\n{LIFT}"
+    )
+    assert lab.lock().failed(3).error == error
+    with served(lab):
+        assert lab.lock().failed(3).error == error
+    assert lab.path.read_text() == before
+
+
+def test_a_tag_cannot_be_held_back(lab: Lab) -> None:
+    lab.repos["alpha"].ref("refs/tags/v1", lab.ids["alpha2"])
+    lab.spec(alpha="{ref: v1}")
+    hold(lab, "alpha1")
+    wrong = f"`refs/tags/v1` of `{GIT}/alpha` is no branch, and cannot be held back"
+    assert lab.lock().failed(3).error == f"error: source `alpha`: {wrong}\n\n{LIFT}"
+    assert not lab.path.exists()
+
+
+def test_a_repository_out_of_reach_keeps_what_is_locked(lab: Lab) -> None:
+    lab.lock().ok()
+    before = lab.path.read_text()
+    hold(lab, "alpha1")
+    lab.repos["alpha"].path.rename(lab.place / "away")
+    lab.lock().failed(5)
+    assert lab.path.read_text() == before
+
+
+def test_another_moment_has_nothing_held_back(lab: Lab) -> None:
+    hold(lab, "alpha1")
+    ran = lab.run("lock", "--at", "2024-05-27T12:25:00Z", "--output", "at").ok()
+    assert "held back" not in ran.err
+    assert f"    commit: {lab.ids['alpha2']}\n" in (lab.root / "at").read_text()
 
 
 # As of a date

@@ -127,6 +127,32 @@ THING_FILES = {
 }
 
 
+def test_an_override_wins_over_what_is_held_back(small: Small, upstream: Upstream) -> None:
+    small.edit("environments/small.yaml", "{ref: v1.0}", "{ref: next}")
+    held = (
+        f"held:\n  sources:\n    thing: {{commit: {upstream.commits['thing']}, why: w, retry: 2026-12-09}}\n"
+    )
+    small.write("environments/small.yaml", (small.root / "environments/small.yaml").read_text() + held)
+    small.edit(
+        "locks/small.lock.yaml",
+        "ref: v1.0\n    resolved: refs/tags/v1.0",
+        "ref: next\n    resolved: refs/heads/next",
+    )
+    small.run("lock", "--variant", "small", "--check").ok()
+    locked = text(small, plan(small))
+    assert locked == "int thing = 1;\n"
+    assert text(small, plan(small, "thing=main")) == locked
+    assert text(small, plan(small, "thing=next")) == "int thing = 20;\n"
+    assert text(small, plan(small, f"thing={commit(upstream, 'next')}")) == "int thing = 20;\n"
+
+
+def text(small: Small, ran: Ran) -> str:
+    """Give the source of `thing` that is planned with."""
+    rows = json.loads(ran.ok().out)["derivations"]
+    places = {row["name"]: str(row["path"]) for row in rows if row["kind"] == "source"}
+    return (small.store / "paths" / places["thing"] / "src/thing.c").read_text()
+
+
 def test_a_branch(small: Small) -> None:
     before = locks(small)
     locked = small.build().ok().out.splitlines()

@@ -290,6 +290,86 @@ def test_a_branch_at_a_moment(project: Project, write: Write) -> None:
     assert str(fp16.before) == "2024-05-27 20:40:00+00:00"
 
 
+COMMIT = "4987f20d48c22694d84bbffa839168596ea027ae"
+REST = "why: w, retry: 2026-12-09"
+TAKE_OUT = "take it out of `held`"
+HELD = [
+    ("sources: {fp16: %s}", "", None),
+    ("sources: {fp16: %s}", "{ref: main, before: 2024-05-27T20:40:00Z}", None),
+    ("sources: {fp61: %s}", "", "sources.fp61: no source `fp61`, did you mean `fp16`?"),
+    ("sources: {packed: %s}", "", "sources.packed: no source `packed`"),
+    (
+        "sources: {fp16: %s}",
+        f"{{ref: {'a' * 40}}}",
+        f"sources.fp16: only a branch is held back, and `ref` is `{'a' * 40}`: {TAKE_OUT}",
+    ),
+    (
+        "sources: {fp16: %s}",
+        "{ref: refs/tags/v1}",
+        f"sources.fp16: only a branch is held back, and `ref` is `refs/tags/v1`: {TAKE_OUT}",
+    ),
+    (
+        "sources: {fp16: %s}",
+        "{origins: [{debian: fp16}]}",
+        f"sources.fp16: it follows no branch: {TAKE_OUT}",
+    ),
+    (f"pypi: {{cmake: {{version: 3.31.6, {REST}}}}}", "", None),
+    (
+        f"pypi: {{cmkae: {{version: 3.31.6, {REST}}}}}",
+        "",
+        "pypi.cmkae: `pypi` does not ask for `cmkae`, did you mean `cmake`?",
+    ),
+    (
+        f"pypi: {{cmake: {{version: 4.0, {REST}}}}}",
+        "",
+        f"pypi.cmake: `pypi` asks for `cmake<4`, which 4.0 is not: {TAKE_OUT}",
+    ),
+    (
+        "pypi: {cmake: {version: 3.32rc1, why: w, retry: 2026-12-09}}",
+        "",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("block", "change", "message"), HELD)
+def test_what_is_held_back_is_asked_for_and_moves(
+    project: Project, write: Write, block: str, change: str, message: str | None
+) -> None:
+    write("recipes/components/packed/recipe.yaml", specimen.FP16)
+    one = f"{{commit: {COMMIT}, {REST}}}"
+    text = f"summary: s\nextends: small\nsources: {{fp16: {change}}}\nheld:\n  {block.replace('%s', one)}\n"
+    write(BIG, text.encode())
+    if message is None:
+        assert not project.specs("big").environment.held.empty
+    else:
+        column = 13 if "sources" in block else 10
+        assert refused(project, "big") == f"{BIG}:5:{column}: held.{message}"
+
+
+def test_what_an_environment_holds_back_is_its_own(project: Project, write: Write) -> None:
+    one = f"held:\n  sources:\n    fp16: {{commit: {COMMIT}, {REST}}}\n"
+    write(SMALL, specimen.ENVIRONMENT + one.encode())
+    write(BIG, b"summary: big\nextends: small\n")
+    write(
+        "environments/huge.yaml",
+        f"summary: huge\nextends: big\nheld: {{pypi: {{cmake: {{version: 3.31.6, {REST}}}}}}}\n".encode(),
+    )
+    assert project.specs("small").environment.held.names == ("fp16",)
+    assert [one.held for one in project.specs("big").sources()] == [None, None]
+    assert project.specs("huge").environment.held.names == ("pypi:cmake",)
+    assert [one.held for one in project.specs("huge").sources()] == [None, None]
+
+
+def test_what_is_wrong_with_what_another_holds_back_is_not_a_variants_fault(
+    project: Project, write: Write
+) -> None:
+    write(SMALL, specimen.ENVIRONMENT + b"held: {sources: {zzz: }}\n")
+    write(BIG, b"summary: big\nextends: small\n")
+    assert project.specs("big").environment.held.empty
+    assert refused(project) == f"{SMALL}:14:18: held.sources.zzz: expected a mapping, got nothing"
+
+
 MADE = b"summary: s\nlicense: l\nsource_of: tvm\ninputs: [fp16]\nscript: make.py\noutputs: {a: build/a}\n"
 
 

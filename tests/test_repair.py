@@ -74,6 +74,28 @@ def test_repair_brings_back_what_is_damaged(small: Small) -> None:
     assert small.run("store", "repair").ok().err.endswith(f"{small.store} is clean\n")
 
 
+def test_the_statement_of_what_was_fetched_is_written_anew_alone(small: Small) -> None:
+    source, wheel = of_kind(small.store, "source")["part"], of_kind(small.store, "wheel")["cmake-3.31.0"]
+    build = of_kind(small.store, "build")["thing"]
+    places = {name: small.store / f"provenance/{name}.json" for name in (source, wheel, build)}
+    before = {name: path.read_bytes() for name, path in places.items()}
+    inodes = {name: (small.store / "paths" / name).stat().st_ino for name in places}
+    for path in places.values():
+        path.chmod(0o644)
+        path.write_bytes(b"{}")
+    ran = small.run("store", "repair", "--offline").ok()
+    why = "its provenance does not have the hash that is beside it"
+    fetched = sorted((source, wheel))
+    assert ran.err.splitlines()[1:4] == [
+        *(f"record     {one}: {why}" for one in fetched),
+        f"build      {build}: {why}",
+    ]
+    assert {name: path.read_bytes() for name, path in places.items()} == before
+    now = {name: (small.store / "paths" / name).stat().st_ino for name in places}
+    assert [name for name in places if now[name] == inodes[name]] == [source, wheel]
+    assert small.damage() == []
+
+
 def test_repair_takes_out_what_no_plan_has(small: Small) -> None:
     name = of_kind(small.store, "build")["app"]
     damage(small.store / "paths" / name)
@@ -94,7 +116,7 @@ def test_repair_takes_out_what_no_plan_has(small: Small) -> None:
     ]
     assert not (small.store / "paths" / name).exists()
     assert not archive.exists()
-    assert not cached.exists()
+    assert not cached.parent.exists()
     assert small.damage() == []
 
 

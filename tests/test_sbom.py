@@ -237,7 +237,7 @@ def test_a_document_is_the_same_each_time_and_another_for_other_parts(write: Any
     assert one[key] != other[key]
 
 
-def with_conda() -> Plan:
+def with_conda(*names: str) -> Plan:
     """Give the specimen's plan with a conda environment as one more tool."""
     specs, lock = specimen.specs(), specimen.lock(specimen.LOCK)
     tools = toolchain.pypi(specimen.toolchain().for_platform("linux-64"), "linux-64", "linux-64")
@@ -245,9 +245,9 @@ def with_conda() -> Plan:
         CondaPackage(
             name, "1.2", "h0_1", "linux-64", "linux-64", f"https://example.com/{name}", DIGEST, "ef" * 16
         )
-        for name in ("gcc_impl", "libgcc")
+        for name in names or ("gcc_impl", "libgcc")
     )
-    more = {**tools.tools, "conda": CondaPrefix("/toolchain/conda", "linux-64", packages)}
+    more = {**tools.tools, "conda": CondaPrefix("/toolchain/conda", "linux-64", packages, "rattler 1")}
     both = dataclasses.replace(tools, tools=more)
     return plans.plan(specs, lock, both, target="tvm", platform="linux-64", system="linux-64")
 
@@ -261,6 +261,16 @@ def test_a_conda_environment_is_told_by_its_packages() -> None:
     assert rows["libgcc"]["purl"] == "pkg:conda/libgcc@1.2?build=h0_1&subdir=linux-64"
     assert rows["libgcc"]["hashes"] == [{"alg": "SHA-256", "content": DIGEST}]
     assert "example.com" not in json.dumps(document)
+
+
+def test_names_that_differ_in_their_punctuation_have_ids_of_their_own() -> None:
+    names = ["pkg:conda/a_b@1", "pkg:conda/a-b@1", "pkg:conda/a.b@1", "pkg:conda/a+b@1", "a-b"]
+    ids = [spdx._id(one) for one in names]
+    assert len({*ids}) == len(names)
+    assert ids[0] == "SPDXRef-pkg-conda-a-b-1-65bf9aa027e69d91"
+    assert ids[-1] == "SPDXRef-a-b"
+    made = parts.parts(with_conda("a_b", "a-b"), specimen.specs(), {}, {})
+    follows_spdx(json.dumps(spdx.document(made)))
 
 
 def test_the_statement_of_a_conda_environment_names_its_packages() -> None:

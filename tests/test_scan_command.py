@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from gitserver import Files, Repo
 from smallproject import Small
 
 URL = "https://git.example/app"
@@ -88,6 +89,22 @@ def test_a_repository_by_its_url(small: Small) -> None:
     assert document["files"] == 1
     at_ref = small.run("scan", URL, "--ref", "main", "--json").ok()
     assert json.loads(at_ref.out) == document
+
+
+def test_a_script_of_a_repository_is_known_by_its_first_line(small: Small) -> None:
+    repo = Repo(small.place / "scripts.git")
+    clone = b"git clone https://h.example/x\n"
+    files: Files = {
+        b"v1.0/run": b"#!/usr/bin/env bash\n" + clone,
+        b"v1.0/data": clone,
+        b"v1.0/run.py": b"#!/bin/sh\n" + clone,
+        b".profile": b"#!/bin/sh\n" + clone,
+        b"link": ("120000", b"v1.0/run"),
+    }
+    repo.ref("refs/heads/main", repo.commit(files))
+    ran = small.run("scan", f"file://{repo.path}", "--json")
+    assert [one["file"] for one in json.loads(ran.out)["inputs"]] == [".profile", "v1.0/run"]
+    assert json.loads(ran.out)["files"] == 2
 
 
 def test_odd_files_of_a_tree(small: Small, tree: Path) -> None:

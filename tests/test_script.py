@@ -126,6 +126,44 @@ def test_a_change_of_the_script_is_another_build(small: Small) -> None:
     assert ran.out.splitlines()[0] != first.splitlines()[0]
 
 
+LINKS = """\
+from pathlib import Path
+
+out = Path("/build")
+(out / "real/sub").mkdir(parents=True)
+(out / "real/file").write_text("file\\n")
+(out / "real/sub/up").symlink_to("../file")
+(out / "all").symlink_to("real")
+(out / "one").symlink_to("real/file")
+(out / "made.txt").write_text("made\\n")
+"""
+
+
+def test_an_output_that_is_a_link_is_what_it_leads_to(small: Small) -> None:
+    variant(small, "links", "outputs:\n  made: {all: build/all, one: build/one}\n")
+    script(small, LINKS)
+    small.build("links", "made").ok()
+    result = small.root / "result-links-made"
+    assert [one for one in (result / "all", result / "one") if one.is_symlink()] == []
+    assert (result / "one").read_text() == (result / "all/file").read_text() == "file\n"
+    assert (result / "all/sub/up").readlink() == Path("../file")
+    assert (result / "all/sub/up").read_text() == "file\n"
+    assert small.damage() == []
+
+
+@pytest.mark.parametrize("target", ["gone", "../../../made.txt", "/build/made.txt", "up"])
+def test_a_link_to_nothing_is_no_result(small: Small, target: str) -> None:
+    variant(small, "links", "outputs:\n  made: {all: build/all}\n")
+    script(small, f"{LINKS}(out / 'real/sub/up').unlink()\n(out / 'real/sub/up').symlink_to({target!r})\n")
+    ran = small.build("links", "made").failed(9)
+    assert ran.error.splitlines()[:3] == [
+        "error: `made` made a symbolic link that leads out of its outputs, or nowhere",
+        "  link    all/sub/up",
+        f"  target  {target}",
+    ]
+    assert small.damage() == []
+
+
 ORDER = "# é\nimport sys\nopen('/build/made.txt', 'w').write(str({*'abcdefghijklmnop'}))\n"
 
 

@@ -40,6 +40,36 @@ def test_a_source_without_a_commit() -> None:
     assert f"  locked   .  -  {specimen.sri('fp16')}\n" in shown
 
 
+HELD = """\
+held:
+  sources:
+    fp16: {commit: 4987f20d48c22694d84bbffa839168596ea027ae, why: "x: y", retry: 2026-12-09}
+  pypi:
+    cmake: {version: 3.31.10, why: w, retry: 2026-12-10}
+"""
+
+
+def test_what_is_held_back_is_shown() -> None:
+    specs = specimen.specs(small=specimen.ENVIRONMENT + HELD.encode())
+    package = "held       cmake 3.31.10 until 2026-12-10: w\n"
+    source = "  held     4987f20d48c2 until 2026-12-09: x: y\n"
+    text = TEXT.replace("platforms", f"{package}platforms")
+    text = text.replace("  ref      master\n", f"  ref      master\n{source}")
+    assert show.text(specs, specimen.lock()) == text
+    assert json.loads(json.dumps(show.document(specs, None)))["held"] == {
+        "sources": {
+            "fp16": {
+                "commit": "4987f20d48c22694d84bbffa839168596ea027ae",
+                "broken": None,
+                "why": "x: y",
+                "retry": "2026-12-09",
+            }
+        },
+        "pypi": {"cmake": {"version": "3.31.10", "why": "w", "retry": "2026-12-10"}},
+    }
+    assert show.document(specimen.specs(), None)["held"] == {"sources": {}, "pypi": {}}
+
+
 def test_a_variant_as_json() -> None:
     found = show.document(specimen.specs(), specimen.lock())
     assert json.loads(json.dumps(found)) == found

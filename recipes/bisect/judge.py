@@ -97,7 +97,7 @@ class Judge:
             try:
                 realiser.realise(planned)
             except BuildError as failed:
-                return Judgement(commit, "failed", path, _reason(failed))
+                return Judgement(commit, "failed", path, because(failed))
         if self.command is None:
             return Judgement(commit, "good", path)
         realiser.fetch(planned, self.trees(planned))  # with a result that is there, it need not be
@@ -128,7 +128,8 @@ class Judge:
         return [named[name] for name in sorted(named) if f"{name}/".startswith(f"{self.source.name}/")]
 
 
-def _reason(failed: BuildError) -> Reason:
+def because(failed: BuildError) -> Reason:
+    """Give the reason that a failed build shows."""
     if isinstance(failed, PhaseError):
         return Reason(failed.component, failed.phase, reason.decisive(failed.said), failed.known)
     lines = failed.message.splitlines()

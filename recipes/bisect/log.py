@@ -25,7 +25,7 @@ from recipes.bisect.reason import Reason
 from recipes.bisect.search import Mark
 from recipes.errors import UsageError
 from recipes.history import Step
-from recipes.lock import ObjectId
+from recipes.spectexts import ObjectId
 
 Status: TypeAlias = Literal["good", "failed", "skip"]
 _Strict = pydantic.ConfigDict(extra="forbid")

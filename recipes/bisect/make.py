@@ -40,14 +40,17 @@ class Asked:
     replay: Path | None = None
 
 
-def bisect(run: Run, asked: Asked) -> Verdict:
+def bisect(run: Run, asked: Asked, *, budget: Budget | None = None, logs: Path | None = None) -> Verdict:
     """Find the first commit of a source that breaks a variant.
+
+    `budget` is one to take of in place of the one asked for, `logs` the directory of the checkout that has
+    the log, in place of the one that is built from.
 
     Raises UsageError where the ends are not what they are said to be, VerifyError where the judge says now
     this and now that, RecipesError where the budget ends before both ends are judged, and what building
     raises where it is not the commit's fault.
     """
-    budget = Budget(asked.budget)
+    budget = budget or Budget(asked.budget)
     width = min(asked.jobs, len(os.sched_getaffinity(0)))
     judge = _judge(run, asked, budget, len(os.sched_getaffinity(0)) // width)
     base = judge.plan(None)
@@ -60,7 +63,7 @@ def bisect(run: Run, asked: Asked) -> Verdict:
         asked.source, asked.variant, component, asked.command, asked.build, base.target,
         ends.good, ends.bad.commit, _branch(ends.bad.ref),
     )  # fmt: skip
-    file = run.project().root / keeping.PLACE / keeping.file_name(head)
+    file = (logs or run.project().root) / keeping.PLACE / keeping.file_name(head)
     known = keeping.replayed(head, old, str(asked.replay)) if old else keeping.kept(head, file, run.report)
     course = _course(judge, head)
     repeat = asked.repeat or (1 if asked.command is None else 2)

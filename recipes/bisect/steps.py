@@ -15,7 +15,7 @@ from recipes.bisect.budget import Spent
 from recipes.bisect.judge import Judge
 from recipes.bisect.log import Judgement, Log
 from recipes.bisect.verdict import Course, Verdict
-from recipes.errors import RecipesError, UsageError, VerifyError
+from recipes.errors import UnjudgedError, UsageError, VerifyError
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Bisection:
         try:
             self._ends()
         except Spent as why:
-            raise RecipesError(f"{why}, and the ends are not judged yet") from None
+            raise UnjudgedError(f"{why}, and the ends are not judged yet") from None
         spent = None
         try:
             while wanted := search.probes(self._left(), self.width):

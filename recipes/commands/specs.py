@@ -26,13 +26,15 @@ def list_variants(ctx: typer.Context, as_json: Json = False) -> None:
     found = {name: project.specs(name).environment for name in project.variants()}
     if as_json:
         rows = [
-            {"variant": name, "target": one.target, "summary": one.summary} for name, one in found.items()
+            {"variant": name, "target": one.target, "summary": one.summary, "held": list(one.held.names)}
+            for name, one in found.items()
         ]
         run.report.result(json.dumps(rows, indent=2))
         return
     width = max(map(len, found), default=0)
     for name, one in found.items():
-        run.report.result(f"{name:<{width}}  {one.summary}")
+        back = f" (held back: {', '.join(one.held.names)})" if one.held.names else ""
+        run.report.result(f"{name:<{width}}  {one.summary}{back}")
 
 
 @app.command()

@@ -6,12 +6,14 @@ Its solver is `recipes.conda.solver` unless another is named: conda, mamba or mi
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recipes import process
 from recipes.conda import lockfile
@@ -72,7 +74,7 @@ class Locker:
             self._check_move(before, asked, move)
         with tempfile.TemporaryDirectory(prefix="recipes-conda-") as made:
             place = Path(made)
-            (place / _SOURCE).write_text(environment_yml(asked))
+            (place / _SOURCE).write_text(environment_yml(asked), "utf-8")
             if before and old and self.program:
                 (place / _LOCK).write_bytes(old)
             argv = self._argv(place, asked, before, move)
@@ -102,23 +104,29 @@ class Locker:
     def _solver(self, place: Path, asked: Conda, old: CondaLock | None, move: Sequence[str]) -> Path:
         """Write the program that conda-lock is given for conda, and what it is told besides."""
         settings = {
-            "condarc": self.condarc.document(),
-            "mirrors": dict(self.mirrors),
+            **self.channels(),
             "before": int(asked.before.timestamp() * 1000) if asked.before else None,
             "keep": _kept(old, move) if old else {},
-            "timeout": int(self.timeout),
-            "certificates": bool(_certificates(self.condarc, self.env)),
         }
         (place / "settings.json").write_text(json.dumps(settings))  # the directory is for this user only
         program = place / "solver"
         words = [self.python, "-P", "-m", "recipes.conda.solver", str(place / "settings.json")]
-        program.write_text(_WRAPPER.format(shlex.join(words)))
+        program.write_bytes(os.fsencode(_WRAPPER.format(shlex.join(words))))  # paths are bytes in any locale
         program.chmod(0o700)
         return program
 
+    def channels(self) -> dict[str, Any]:
+        """Give, as JSON values, where channels are and how they are asked."""
+        return {
+            "condarc": self.condarc.document(),
+            "mirrors": dict(self.mirrors),
+            "timeout": int(self.timeout),
+            "certificates": bool(_certificates(self.condarc, self.env)),
+        }
+
     def _run(self, argv: Sequence[str], place: Path, asked: Conda) -> str:
         try:
-            ended = process.run(argv, env=self._environment(place), cwd=place, timeout=LONGEST)
+            ended = process.run(argv, env=self.environment(place), cwd=place, timeout=LONGEST)
         except process.Timeout as wrong:
             raise FetchError(f"the channels took longer than {wrong.seconds:g} seconds") from wrong
         said = without_secrets(ended.err.decode(errors="replace"))
@@ -129,7 +137,7 @@ class Locker:
         except (ValueError, OSError) as wrong:
             raise ToolchainError(f"conda-lock wrote no lock that can be used\n  {wrong}") from wrong
 
-    def _environment(self, place: Path) -> dict[str, str]:
+    def environment(self, place: Path) -> dict[str, str]:
         """Give the environment: nothing in it changes what is found, as CONDA_OVERRIDE_GLIBC would."""
         told = {key: value for key, value in self.env.items() if key in _BASE or key.lower() in _PROXIES}
         told |= {"SSL_CERT_FILE": found} if (found := _certificates(self.condarc, self.env)) else {}

@@ -12,7 +12,7 @@ from recipes.conda.block import Conda
 from recipes.conda.condalock import Locker
 from recipes.conda.lockfile import CondaLock
 from recipes.diff import Difference
-from recipes.errors import FetchError, RecipesError, UsageError
+from recipes.errors import FetchError, RecipesError, ToolchainError, UsageError
 from recipes.located import nearest
 from recipes.lockcheck import answered
 from recipes.lockfiles import before, write
@@ -28,13 +28,13 @@ class Environments:
     project: Project
     locker: Locker
     report: Report
-    _solved: dict[str, str | FetchError] = field(default_factory=dict)
+    _solved: dict[str, str | RecipesError] = field(default_factory=dict)
 
     def lock(self, specs: Specs) -> Sequence[RecipesError]:
         """Solve for a variant's environment, if it asks for one, and write its lock.
 
-        Gives the failure where a channel could not be reached: the lock so far is kept. Raises ToolchainError
-        where nothing answers the spec.
+        Gives the failure where a channel could not be reached, or nothing answers the spec: the lock so far
+        is kept.
         """
         path, asked = self.project.conda_lock_file(specs.variant), specs.environment.conda
         if asked is None:
@@ -42,17 +42,17 @@ class Environments:
         old = before(path, lambda: self.project.conda_lock(specs.variant), self.report)
         with self.report.task(f"solving the conda environment of {specs.variant}"):
             found = self._solve(asked)
-        if isinstance(found, FetchError):
+        if isinstance(found, RecipesError):
             return [found]
         self._write(path, old, found)
         return []
 
-    def _solve(self, asked: Conda) -> str | FetchError:
+    def _solve(self, asked: Conda) -> str | RecipesError:
         key = asked.model_dump_json()
         if key not in self._solved:
             try:
                 self._solved[key] = self.locker.lock(asked)
-            except FetchError as error:
+            except (FetchError, ToolchainError) as error:
                 self._solved[key] = error
         return self._solved[key]
 

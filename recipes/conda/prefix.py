@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -131,6 +132,11 @@ class Installer:
             netrc=str(netrc) if netrc.is_file() else None,
             timeout=self.timeout,
         )
+
+
+def installer() -> str:
+    """Name the program that installs packages, with its version."""
+    return f"py-rattler {metadata.version('py-rattler')}"
 
 
 def _named(one: CondaPackage, archive: Path, place: Path) -> dict[str, str]:

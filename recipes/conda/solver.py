@@ -78,10 +78,10 @@ async def _solve(
     values: Mapping[str, Any], platform: str, channels: Sequence[str], specs: Sequence[str]
 ) -> list[dict[str, Any]]:
     condarc = Condarc.of(values["condarc"])
-    gateway = _gateway(values, condarc)
+    gateway = open_gateway(values, condarc)
     *given, last = channels
     # conda-lock's own channel of virtual packages comes last: a directory below its temporary one
-    places = [await _place(gateway, condarc, values["mirrors"], one, platform) for one in given]
+    places = [await find_place(gateway, condarc, values["mirrors"], one, platform) for one in given]
     before = datetime.fromtimestamp(values["before"] / 1000, UTC) if values["before"] is not None else None
     try:
         records = await rattler.solve(
@@ -107,7 +107,8 @@ def _last(wrong: Exception) -> str:
     return without_secrets(line)
 
 
-def _gateway(values: Mapping[str, Any], condarc: Condarc) -> rattler.Gateway:
+def open_gateway(values: Mapping[str, Any], condarc: Condarc) -> rattler.Gateway:
+    """Make what reads channels, with the `certificates` and the `timeout` of these settings."""
     lines = ["tls-no-verify = true"] if condarc.ssl_verify is False else []
     lines += ['tls-root-certs = "system"'] if values["certificates"] else []
     if condarc.proxies:
@@ -117,9 +118,10 @@ def _gateway(values: Mapping[str, Any], condarc: Condarc) -> rattler.Gateway:
     return rattler.Gateway(client=client)
 
 
-async def _place(
+async def find_place(
     gateway: rattler.Gateway, condarc: Condarc, mirrors: Mapping[str, str], channel: str, platform: str
 ) -> Place:
+    """Find the first place that answers for a channel. Raises Refused, with each place that does not."""
     url = condarc.url(channel, rattler.Channel("a").base_url.removesuffix("a/"))
     why: list[str] = []
     subdirs = [rattler.Subdir(platform), rattler.Subdir("noarch")]

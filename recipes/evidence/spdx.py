@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -41,7 +42,13 @@ def document(made: Parts) -> dict[str, Any]:
 
 
 def _id(path: str) -> str:
-    return f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', path)}"
+    """Name a part by its path: SPDX 2.3 (7.2.1) allows letters, digits, `.` and `-` only.
+
+    Where others are left out, a hash of the path tells it from what differs in them only.
+    """
+    plain = re.sub("[^A-Za-z0-9.-]", "-", path)
+    after = "" if plain == path else f"-{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+    return f"SPDXRef-{plain}{after}"
 
 
 def _package(part: Part) -> dict[str, Any]:

@@ -14,10 +14,6 @@ from recipes.scan.findings import Unread
 from recipes.tree import Filter, to_text
 
 _START = 80  # bytes: enough of a file to see its `#!`
-_WANTED = [
-    *("CMakeLists*", "*.cmake", "*.cmake.in", "*Dockerfile*", "*.dockerfile", "Containerfile*"),
-    *(".gitmodules", "*.sh", "*.sh.in", "*.bash", "*.yml", "*.yaml"),
-]
 
 
 class Walk:
@@ -44,7 +40,7 @@ class Walk:
 
     def _file(self, path: bytes) -> Iterator[tuple[str, bytes]]:
         shown = to_text(os.path.relpath(path, os.fsencode(self.root)))
-        if reading.kind(shown) is None and not reading.may_be_script(shown):
+        if not _may_be_read(shown):
             return
         try:
             data = self._bytes(path, shown)
@@ -73,8 +69,19 @@ class Walk:
         self.unread.append(Unread(to_text(where), f"not read: {wrong.strerror}"))
 
 
+def _may_be_read(path: str) -> bool:
+    return reading.kind(path) is not None or reading.may_be_script(path)
+
+
+class _Readable(Filter):
+    """Takes what is named like a file that a scan reads, or may be a script by its first line."""
+
+    def place(self, path: str) -> str | None:
+        return path if _may_be_read(path) else None
+
+
 def commit(git: Git, url: str, ref: str | None, tick: Tick) -> tuple[str, list[tuple[str, bytes]]]:
-    """Give a repository's commit and those of its files that are named like ones a scan reads.
+    """Give a repository's commit and those of its files that a scan reads.
 
     `ref` is a tag, a branch or a whole commit id; the default branch without it. Raises FetchError and
     SpecError, as `Git.resolve` and `Git.entries` do.
@@ -82,6 +89,6 @@ def commit(git: Git, url: str, ref: str | None, tick: Tick) -> tuple[str, list[t
     found = git.resolve(url, ref) if ref else None
     oid = found.commit if found else git.head(url)
     git.fetch(url, oid, found.ref if found else None, tick)
-    wanted = Filter(include=tuple(f"**/{one}" for one in _WANTED))
-    entries = git.entries(url, oid, wanted, tick)
-    return oid, [(one.path, b"".join(one.chunks)) for one in entries if one.kind == "file"]
+    entries = git.entries(url, oid, _Readable(), tick)
+    files = ((one.path, b"".join(one.chunks)) for one in entries if one.kind == "file")
+    return oid, [(path, data) for path, data in files if reading.kind(path, data[:_START]) is not None]
