@@ -29,6 +29,8 @@ LIMIT = 8 << 30  # bytes, where neither the caller nor the server says how many 
 
 _PARTIAL, _NO_SUCH_RANGE = 206, 416
 
+_NOT_THERE = (404, 410)  # what a server says that does not have it
+
 
 @dataclass(frozen=True)
 class _Wanted:
@@ -227,6 +229,25 @@ def read_url(url: str, settings: HttpSettings, limit: int) -> bytes:
     if local is not None:
         return _gathered(_read(local, url), url, limit)
     return persist(url, settings, receive, lambda: 0)
+
+
+def answers(url: str, settings: HttpSettings) -> tuple[bool | None, str | None]:
+    """Say whether a server has what a URL names, without reading it: None where it could not be asked."""
+
+    def ask(http: httpx2.Client) -> tuple[bool | None, str | None]:
+        with http.stream("GET", url) as answer:
+            if answer.status_code in _NOT_THERE:
+                return False, f"status {answer.status_code}"
+            answer.raise_for_status()
+            return True, None
+
+    local = _local(url)
+    if local is not None:
+        return (True, None) if local.is_file() else (False, "no such file")
+    try:
+        return persist(url, settings, ask, lambda: 0)
+    except FetchError as error:
+        return None, error.message.splitlines()[-1].strip().removeprefix("reason").strip()
 
 
 def _gathered(chunks: Iterator[bytes], url: str, limit: int) -> bytes:

@@ -7,14 +7,14 @@ cuts every line of parents where a date is too early, and the rule of `history.t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from recipes import history, process
 from recipes.dates import written
-from recipes.errors import SpecError, UsageError
+from recipes.errors import AbsentError, SpecError, ToolchainError, UsageError
 from recipes.git import Git, Resolved, Tick
 from recipes.gitobjects import environment
 from recipes.gitsays import reason
@@ -25,7 +25,7 @@ from recipes.tree import to_text
 _START = re.compile("[0-9a-f]{4,40}")  # of a commit's id
 
 
-def before(git: Git, url: str, branch: Resolved, date: datetime, tick: Tick) -> Resolved:
+def before(git: Git, url: str, branch: Resolved, moment: datetime, tick: Tick) -> Resolved:
     """Give the commit that a branch, which is at `branch` now, was at on a date: see `history.tip`.
 
     Raises SpecError for what is no branch and for a date before its first commit, FetchError also where
@@ -37,11 +37,11 @@ def before(git: Git, url: str, branch: Resolved, date: datetime, tick: Tick) -> 
             f"`{name}` of `{shown(url)}` is no branch: it is the same at any date", hint="leave `before` out"
         )
     line = git.history(url, [branch.commit], branch.ref, tick).line(branch.commit)
-    found = history.tip(line, date)
+    found = history.tip(line, moment)
     if found is None:
         raise SpecError(
             f"`{branch.ref}` of `{shown(url)}` begins later than the date asked for\n"
-            f"  asked     {written(date)}\n  first     {written(line[-1].date)} {line[-1].commit}"
+            f"  asked     {written(moment)}\n  first     {written(line[-1].date)} {line[-1].commit}"
         )
     return Resolved(found.commit, branch.ref)
 
@@ -82,6 +82,42 @@ def between(git: Git, url: str, old: str, new: str, *, ref: str | None, tick: Ti
     return Between(tuple(line), tuple(kept.line(new)), base != old)
 
 
+@dataclass(frozen=True)
+class Lag:
+    """How far a branch is ahead of a commit: its head, and the first parents between, newest first.
+
+    `between` is None where the commit did not lead to the head: the branch was rewritten.
+    """
+
+    head: Step
+    between: tuple[Step, ...] | None
+
+
+def lag(git: Git, url: str, commit: str | None, branch: Resolved, tick: Tick) -> Lag:
+    """Say how far a branch went on behind a commit (None: only what its head is). Raises FetchError."""
+    known = commit
+    try:
+        kept = git.history(url, [branch.commit, *([commit] if commit else [])], branch.ref, tick)
+    except AbsentError:
+        kept, known = git.history(url, [branch.commit], branch.ref, tick), None
+    head = kept.line(branch.commit, f"{branch.commit}^@")[0]
+    if known is None or kept.merge_base(known, branch.commit) != known:
+        return Lag(head, None)
+    return Lag(head, tuple(kept.line(branch.commit, known)))
+
+
+def followed(git: Git, url: str, refs: Iterable[str | None]) -> Resolved | None:
+    """Give the head of the first of the refs that is a branch; None where none is. Raises FetchError."""
+    for ref in filter(None, dict.fromkeys(refs)):
+        try:
+            found = git.resolve(url, ref)
+        except SpecError:
+            continue
+        if found.ref is not None and found.ref.startswith("refs/heads/"):
+            return found
+    return None
+
+
 def named(git: Git, url: str, name: str, head: Resolved | None, tick: Tick) -> Resolved:
     """Give the commit that a tag, a branch, or an id or the start of one names, of what led to `head`.
 
@@ -116,3 +152,14 @@ def show(root: Path, revision: str, path: str, env: Mapping[str, str]) -> bytes:
             hint=f"`git log --oneline -- {path}` names those that do",
         )
     return ended.out
+
+
+def since(root: Path, path: str, text: str, env: Mapping[str, str]) -> date | None:
+    """Give the day of the commit that brought a text into a file of a checkout; None for none."""
+    argv = ["git", "log", "-1", "--format=%cs", f"-S{text}", "--", path]
+    try:
+        ended = process.run(argv, env=environment(env, 1), cwd=root)
+    except ToolchainError:  # without git
+        return None
+    day = to_text(ended.out).strip()
+    return date.fromisoformat(day) if ended.code == 0 and day else None

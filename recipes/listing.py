@@ -219,10 +219,11 @@ def _day(moment: Any) -> date | None:
 def _html(text: str, base: str) -> Iterable[Listed]:
     page = IndexHTMLParser()
     page.feed(text)
+    place = urljoin(base, page.base_url or "")
     for anchor in page.anchors:
         href = anchor.get("href")
         if href is not None:
-            found = _from_link(Link(urljoin(page.base_url or base, href)))
+            found = _from_link(Link(urljoin(place, href)))
             # the attribute may have no value (PEP 592); unearth and pip take such a file for a good one
             yanked = (anchor["data-yanked"] or "") if "data-yanked" in anchor else None
             yield replace(found, yanked=yanked, requires=_text(anchor.get("data-requires-python")))

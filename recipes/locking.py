@@ -41,7 +41,15 @@ def lock(
     Whatever can be resolved is written; then all failures are raised as one error (see `_failure`).
     """
     failures: list[RecipesError] = []
-    stopped = False
+    stopped: list[RecipesError] = []
+
+    def attempt(part: Callable[..., Sequence[RecipesError]], *given: object) -> None:
+        try:
+            failures.extend(part(*given))
+        except RecipesError as error:
+            failures.append(error)
+            stopped.append(error)
+
     all_specs = _having(project, variants, names)
     packages = functools.cache(  # most variants ask for the same
         lambda asked, platform, python: fetcher.index.resolve(asked, platform, _ignore, python)
@@ -49,23 +57,16 @@ def lock(
     environments = conda.Environments(project, locker, fetcher.report) if locker else None
     with fetcher.store.using():
         for specs in all_specs:
-            parts: list[Callable[[], Sequence[RecipesError]]] = []
             if not names or TOOLCHAIN in names:
-                parts.append(functools.partial(_toolchain, project, specs, fetcher))
+                attempt(_toolchain, project, specs, fetcher)
             if not names or DEVELOPMENT in names:
-                parts.append(functools.partial(_development, project, specs, fetcher, packages))
+                attempt(_development, project, specs, fetcher, packages)
             if not names or set(names) - {TOOLCHAIN, DEVELOPMENT, CONDA}:
-                parts.append(functools.partial(_sources, project, specs, frozenset(names) or None, fetcher))
+                attempt(_sources, project, specs, frozenset(names) or None, fetcher)
             if environments and (not names or CONDA in names):
-                parts.append(functools.partial(environments.lock, specs))
-            for part in parts:
-                try:
-                    failures += part()
-                except RecipesError as error:
-                    failures.append(error)
-                    stopped = True
+                attempt(environments.lock, specs)
     if failures:
-        raise _failure(failures, stopped=stopped)
+        raise _failure(failures, stopped=bool(stopped))
 
 
 def _failure(failures: Sequence[RecipesError], *, stopped: bool) -> RecipesError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ class Project:
 
         Raises UsageError for a variant that does not exist, SpecError for anything wrong in a spec.
         """
-        found = self._environment(variant, ())
+        found = self._environment(variant)
         environment = located.check(found, Environment, SpecError)
         recipes = self.recipes()
         speccheck.named(found, environment, recipes)
@@ -56,24 +57,28 @@ class Project:
         """Read every component's recipe."""
         return {name: self._recipe(name) for name in self._components()}
 
-    def _environment(self, variant: str, extending: tuple[str, ...]) -> Located:
-        path = self.spec_file(variant)
-        if variant not in self.variants():
-            near = located.nearest(variant, self.variants())
+    def _environment(self, variant: str) -> Located:
+        """Read an environment, laid over all that it extends."""
+        found, *over = reversed(self._chain(variant))
+        for one in over:
+            found = located.merge(_inherited(found), one, _MERGED)
+        return found
+
+    def _chain(self, variant: str) -> list[Located]:
+        """Read an environment, the one that it extends, and so on to the end."""
+        known = self.variants()
+        if variant not in known:
+            near = located.nearest(variant, known)
             raise UsageError(f"no variant `{variant}`{near}", hint="`recipes list` names them all")
-        found = self._read(path)
-        speccheck.file_name(found.file, variant)
-        base = found.value.get("extends") if isinstance(found.value, dict) else None
-        if not isinstance(base, str):
-            return found
-        where = found.where(("extends",))
-        if base in (*extending, variant):
-            chain = " → ".join((*extending, variant, base))
-            raise SpecError(f"{where}: extends: `{base}` extends itself: {chain}")
-        if base not in self.variants():
-            near = located.nearest(base, self.variants())
-            raise SpecError(f"{where}: extends: no environment `{one_line(base)}`{near}")
-        return located.merge(_inherited(self._environment(base, (*extending, variant))), found, _MERGED)
+        names, read = [variant], list[Located]()
+        while True:
+            found = self._read(self.spec_file(names[-1]))
+            speccheck.file_name(found.file, names[-1])
+            read.append(found)
+            base = _base(found, names, known)
+            if base is None:
+                return read
+            names.append(base)
 
     def _components(self) -> list[str]:
         return sorted(path.parent.name for path in (self.root / "recipes/components").glob("*/recipe.yaml"))
@@ -211,6 +216,20 @@ class Project:
         path.parent.mkdir(exist_ok=True)
         files.write_atomic(path, text.encode())
         return True
+
+
+def _base(found: Located, names: Sequence[str], known: Sequence[str]) -> str | None:
+    """Name what an environment extends, which is none of `names`, by which it was come to."""
+    base = found.value.get("extends") if isinstance(found.value, dict) else None
+    if not isinstance(base, str):
+        return None
+    where = found.where(("extends",))
+    if base in names:
+        raise SpecError(f"{where}: extends: `{base}` extends itself: {' → '.join((*names, base))}")
+    if base not in known:
+        near = located.nearest(base, known)
+        raise SpecError(f"{where}: extends: no environment `{one_line(base)}`{near}")
+    return base
 
 
 def _inherited(base: Located) -> Located:

@@ -305,7 +305,9 @@ HELD = st.builds(
     sources=st.dictionaries(NAMES, SOURCES, max_size=3),
     pypi=st.dictionaries(PROJECTS, PACKAGES, max_size=2),
 )
-OWN = [path.read_bytes().decode() for path in sorted((ROOT / "environments").glob("*.yaml"))]
+OWN = [
+    rewritten(path.read_bytes().decode(), Held()) for path in sorted((ROOT / "environments").glob("*.yaml"))
+]
 MINE = st.sampled_from(["", "\n", "# mine\n", "\n  # mine\n\n", "# held:\n"])
 
 

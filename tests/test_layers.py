@@ -51,7 +51,7 @@ PURE |= {
 }
 PURE |= {f"scan.{one}" for one in ("submodules", "telling", "fixplan", "attempts")}
 PURE |= {f"health.{one}" for one in ("model", "page", "pagetables", "chart", "markup", "style")}
-PURE |= {"health"}
+PURE |= {"health"} | {f"health.{one}" for one in ("grade", "telling")}
 PROGRAMS = {
     "conda.installer",
     "conda.solver",
@@ -61,7 +61,7 @@ PURE |= {
     f"verify.{one}" for one in ("causes", "differences", "elf", "outcome", "parts", "published", "world")
 }
 STAGES = {
-    "health.packages",
+    *("health.packages", "health.sources", "health.make"),
     "scan.prove",
     *("bisect.judge", "bisect.make", "bisect.steps"),
     *("holdback.make", "holdback.search", "holdback.trial"),

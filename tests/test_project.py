@@ -265,6 +265,20 @@ def test_environments_that_extend_each_other(project: Project, write: Write) -> 
     assert refused(project, "c") == "environments/b.yaml:1:1: extends: `c` extends itself: c → b → c"
 
 
+def test_a_chain_may_have_any_length(project: Project, write: Write) -> None:
+    last = "small"
+    for number in range(2000):
+        name = f"e{number}"
+        write(f"environments/{name}.yaml", f"summary: {number}\nextends: {last}\n".encode())
+        last = name
+    assert project.specs(last).environment.sources == project.specs("small").environment.sources
+    assert project.specs(last).environment.summary == "1999"
+    write(SMALL, b"extends: e1999\n")
+    assert refused(project, "small").startswith(
+        "environments/e0.yaml:2:1: extends: `small` extends itself: small"
+    )
+
+
 BEFORE = b"summary: s\nextends: small\nsources: {%s: {ref: %s, before: 2024-05-27T20:40:00Z}}\n"
 DATES = [
     (b"fp16", b"refs/tags/v1", "only a branch has dates, and `ref` is `refs/tags/v1`"),

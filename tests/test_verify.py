@@ -62,8 +62,9 @@ write("path.txt", f"made in {built}")
 write("processors.txt", f"{len(os.sched_getaffinity(0))} processors")
 write("same.txt", "always")
 Path(made, "random.bin").write_bytes(b"\\0begin\\0" + os.urandom(64) + b"\\0end\\0")
-Path(made, "link").symlink_to(str(uuid.uuid4()))
-Path(made, str(uuid.uuid4())).write_text("")
+name = str(uuid.uuid4())
+Path(made, name).write_text("")
+Path(made, "link").symlink_to(name)
 packed = b"!<arch>\\n"
 for name, text in {"same": "same", "other": f"id {uuid.uuid4()}!"}.items():
     packed += f"{name}/{0:>{27 - len(name)}}{0:<6}{0:<6}{644:<8}{len(text):<10}`\\n{text}".encode()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recipes import githistory
-from recipes.errors import SpecError, UsageError
+from recipes.errors import UsageError
 from recipes.git import Git, Resolved
 from recipes.giturls import is_commit_id
 from recipes.report import Report
@@ -48,13 +48,9 @@ class Finder:
 
     def _branch(self, *, needed: bool) -> Resolved | None:
         """Give the head of the branch that the variant follows, else of the one that the recipe does."""
-        for ref in filter(None, dict.fromkeys(self.refs)):
-            try:
-                found = self.git.resolve(self.url, ref)
-            except SpecError:
-                continue
-            if found.ref is not None and found.ref.startswith("refs/heads/"):
-                return found
+        found = githistory.followed(self.git, self.url, self.refs)
+        if found is not None:
+            return found
         if not needed:
             return None
         raise UsageError(f"no spec names a branch of `{self.source}`", hint="add `--bad REVISION`")

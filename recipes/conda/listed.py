@@ -28,13 +28,14 @@ class Told:
     unknown: str | None = None
 
 
-def ask(locker: Locker, lock: CondaLock) -> list[tuple[CondaPackage, Told]]:
+def ask(locker: Locker, lock: CondaLock, patience: float) -> list[tuple[CondaPackage, Told]]:
     """Ask for all packages of a lock. What cannot be had is told in `Told.unknown`; nothing is raised for it.
 
-    A channel is asked once, by `Locker.timeout` a request.
+    A server has `patience` seconds to take a connection, and `Locker.timeout` for a request.
     """
     asked = {
         **locker.channels(),
+        "patience": patience,
         "channels": [*lock.channels],
         "platforms": {one: [_wanted(it) for it in lock.for_platform(one)] for one in lock.platforms},
     }

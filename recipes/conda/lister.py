@@ -1,10 +1,11 @@
 """The program that says what channels have of packages, on py-rattler: `python -m recipes.conda.lister`.
 
 Standard input is JSON: `condarc`, `mirrors`, `timeout` and `certificates` as for `recipes.conda.solver`;
-`channels`, their names in order; `platforms`, each with its locked packages: `name`, `version`, `build`,
-`file`, `sha256`. Standard output is JSON: by platform `unknown`, why nothing is known, or `packages`, in the
-order of the question: `listing` (as `recipes.health.model` has it), `timestamp` (milliseconds since 1970, or
-null) and `newer`, the versions after the locked one, ascending, that the locked Python can use.
+`patience`, seconds in which a server has to take a connection; `channels`, their names in order; `platforms`,
+each with its locked packages: `name`, `version`, `build`, `file`, `sha256`. Standard output is JSON: by
+platform `unknown`, why nothing is known, or `packages`, in the order of the question: `listing` (as
+`recipes.health.model` has it), `timestamp` (milliseconds since 1970, or null) and `newer`, the versions after
+the locked one, ascending, that the locked Python can use.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import asyncio
 import json
 import os
 import re
+import socket
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import GatewayError, InvalidMatchSpecError
 from rattler.package.build_string import BuildString
 
-from recipes.conda.channels import UNREACHABLE, Condarc, without_secrets
-from recipes.conda.solver import Place, Refused, find_place, open_gateway
+from recipes.conda.channels import UNREACHABLE, Condarc, public, without_secrets
+from recipes.conda.solver import Place, Refused, channel_urls, find_place, open_gateway
 
 # conda has no rule for what a pre-release is. The `a` of `2026a` and `1.1.1a` is none.
 _UNFINISHED = re.compile(r"(?i)(dev|alpha|beta|pre|rc)|[0-9._-][abc][0-9]")
@@ -38,6 +42,7 @@ async def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     for platform, locked in asked["platforms"].items():
         try:
             if reason is None:  # a channel that is out of reach is so for every platform
+                _check_reach(asked, condarc)
                 places = [
                     await find_place(gateway, condarc, asked["mirrors"], one, platform)
                     for one in asked["channels"]
@@ -48,6 +53,34 @@ async def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
             reason = without_secrets(" ".join(str(wrong).removeprefix(UNREACHABLE).split()))
         found[platform] = {"unknown": reason}
     return found
+
+
+def _check_reach(asked: Mapping[str, Any], condarc: Condarc) -> None:
+    """Raise Refused where no server of a channel takes a connection.
+
+    `timeout` is for whole requests, an index may have a hundred megabytes, and a server that is not there
+    may not take as long. What is behind a proxy is not tried.
+    """
+    if condarc.proxies or urllib.request.getproxies():
+        return
+    for channel in asked["channels"]:
+        urls = channel_urls(condarc, asked["mirrors"], channel)[1]
+        why = [_silence(one, asked["patience"]) for one in urls]
+        if all(why):
+            raise Refused(f"channel `{public(channel)}` cannot be reached: {'; '.join(filter(None, why))}")
+
+
+def _silence(url: str, patience: float) -> str | None:
+    """Try to connect to the server of a URL; say why that cannot be done."""
+    parts = urlsplit(url)
+    ports = {"http": 80, "https": 443}
+    if parts.scheme not in ports:
+        return None
+    try:
+        socket.create_connection((parts.hostname, parts.port or ports[parts.scheme]), patience).close()
+    except (OSError, ValueError) as wrong:
+        return f"{public(url)}: {getattr(wrong, 'strerror', None) or wrong}"
+    return None
 
 
 async def _packages(
@@ -82,7 +115,7 @@ def _told(
     listing = "listed" if right else "another hash" if same else "withdrawn"
     at = right[0].timestamp if right else None
     first = next((them for them in by_channel if them), ())  # as solvers do: the first that has the name
-    fitting = [it for it in first if _fits(it.depends, python)]
+    fitting = [it for it in first if _fits(it.depends, python) and _is_same_python(it, locked)]
     return {
         "listing": listing,
         "timestamp": None if at is None else int(at.timestamp() * 1000),
@@ -94,6 +127,12 @@ def _newer(version: str, versions: set[str]) -> list[str]:
     start = rattler.Version(version)
     found = {rattler.Version(one) for one in versions if not _UNFINISHED.search(one)}
     return [str(one) for one in sorted(one for one in found if one > start)]
+
+
+def _is_same_python(one: rattler.RepoDataRecord, locked: Mapping[str, str]) -> bool:
+    """Say whether Python itself stays of one minor version; true of all else."""
+    minor = rattler.Version(locked["version"]).as_major_minor()
+    return locked["name"] not in _PYTHON or rattler.Version(str(one.version)).as_major_minor() == minor
 
 
 def _fits(depends: Sequence[str], python: Sequence[rattler.PackageRecord]) -> bool:

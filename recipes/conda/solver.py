@@ -122,10 +122,10 @@ async def find_place(
     gateway: rattler.Gateway, condarc: Condarc, mirrors: Mapping[str, str], channel: str, platform: str
 ) -> Place:
     """Find the first place that answers for a channel. Raises Refused, with each place that does not."""
-    url = condarc.url(channel, rattler.Channel("a").base_url.removesuffix("a/"))
+    url, places = channel_urls(condarc, mirrors, channel)
     why: list[str] = []
     subdirs = [rattler.Subdir(platform), rattler.Subdir("noarch")]
-    for asked in condarc.mirrors(channel, url, Settings(Path(), mirrors).rewrite):
+    for asked in places:
         try:
             await gateway.names([rattler.Channel(asked)], subdirs)
         except GatewayError as wrong:
@@ -133,6 +133,12 @@ async def find_place(
         else:
             return Place(public(url), asked)
     raise Refused("\n".join([f"{UNREACHABLE}channel `{public(channel)}` cannot be reached", *why]))
+
+
+def channel_urls(condarc: Condarc, mirrors: Mapping[str, str], channel: str) -> tuple[str, tuple[str, ...]]:
+    """Give the URL that a channel's name stands for, and those that are asked in its place, in order."""
+    url = condarc.url(channel, rattler.Channel("a").base_url.removesuffix("a/"))
+    return url, condarc.mirrors(channel, url, Settings(Path(), mirrors).rewrite)
 
 
 def _virtual(channel: str, platform: str) -> list[rattler.GenericVirtualPackage]:
