@@ -128,9 +128,8 @@ def test_the_grade_of_a_source(facts: Source, mark: str, reasons: Sequence[str])
 def test_the_grade_of_a_package(changes: dict[str, object], mark: str, reasons: Sequence[str]) -> None:
     found, told = grade.package(replace(PACKAGE, **changes), TODAY)  # type: ignore[arg-type]
     assert (found, [f"{one.rule}: {one.text}" for one in told]) == (mark, [*reasons])
-    assert all(
-        one.advice.startswith("`recipes lock toolchain`, behind a wider range of `cmake`") for one in told
-    )
+    advice = "`recipes lock toolchain`, and a wider range of `cmake` where the spec has a narrow one"
+    assert all(one.advice == advice for one in told)
 
 
 def test_every_rule_is_told() -> None:
@@ -223,7 +222,7 @@ def test_what_is_told() -> None:
         "D thing: held back, 29 commits behind\n"
         "    `recipes refresh --hold-back` lifts it when it builds again\n"
         "D cmake: yanked: bad\n"
-        "    `recipes lock toolchain`, behind a wider range of `cmake` in the spec if it has a narrow one\n"
+        "    `recipes lock toolchain`, and a wider range of `cmake` where the spec has a narrow one\n"
         f"C x: one origin only: {GIT}\n"
         "    add an origin under `also:` of `x`: Debian or a package may carry it"
     )

@@ -61,7 +61,7 @@ PURE |= {
     f"verify.{one}" for one in ("causes", "differences", "elf", "outcome", "parts", "published", "world")
 }
 STAGES = {
-    *("health.packages", "health.sources", "health.make"),
+    *("health.packages", "health.sources", "health.make", "health.hosting", "health.reach"),
     "scan.prove",
     *("bisect.judge", "bisect.make", "bisect.steps"),
     *("holdback.make", "holdback.search", "holdback.trial"),

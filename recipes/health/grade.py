@@ -225,9 +225,7 @@ def _outdated(one: Package, today: date) -> str | None:
 
 
 def _lock(one: Package) -> str:
-    return (
-        f"`recipes lock {one.kind}`, behind a wider range of `{one.name}` in the spec if it has a narrow one"
-    )
+    return f"`recipes lock {one.kind}`, and a wider range of `{one.name}` where the spec has a narrow one"
 
 
 PACKAGES: tuple[Rule[Package], ...] = (
