@@ -134,7 +134,8 @@ def _behind(one: GradedSource) -> str:
     earlier = next((point for point in reversed(one.trend) if point.behind is not None), None)
     more = count - (earlier.behind or 0) if earlier else 0
     since = f" ({more:+} since {earlier.day})" if earlier and more else ""
-    tried = {"good": ", head builds", "fails": ", head breaks"}.get(head.status, "")
+    said = {"good": "builds", "fails": "breaks", "cannot be judged": "cannot be judged"}.get(head.status)
+    tried = f", head {said}" if said else ""
     return f"{count}{since}{tried}"
 
 
