@@ -91,6 +91,23 @@ class Debian:
             raise _differs(orig, actual)
         return came
 
+    def offers(self, orig: Orig) -> tuple[bool | None, str | None]:
+        """Say whether the index has a tarball, of any version, and else why not; None where it cannot be had.
+
+        Nothing is downloaded but the index.
+        """
+        try:
+            for _, there in self._looks(orig.package, orig.suite):
+                same = [one for one in there if one.file == orig.file]
+                if any(one.sha256 == orig.sha256 for one in same):
+                    return True, None
+        except FetchError as silence:
+            return None, silence.message.splitlines()[0]
+        if same:
+            return False, f"{orig.file} has another hash there"
+        silent = self._asked.get(orig.suite)
+        return (None, silent[0]) if silent else (False, f"no archive has {orig.file}")
+
     def _carrier(self, orig: Orig) -> tuple[Path, str]:
         """Find a version that has the tarball, and the index that it is in."""
         for index, there in self._looks(orig.package, orig.suite):

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from recipes import files, flock
 from recipes.errors import FetchError, IntegrityError
 from recipes.files import PIECE, Tick
-from recipes.web import HttpSettings, failure, persist, redacted
+from recipes.web import HttpSettings, failure, persist, reason, redacted
 
 if TYPE_CHECKING:
     import httpx2
@@ -237,17 +237,19 @@ def answers(url: str, settings: HttpSettings) -> tuple[bool | None, str | None]:
     def ask(http: httpx2.Client) -> tuple[bool | None, str | None]:
         with http.stream("GET", url) as answer:
             if answer.status_code in _NOT_THERE:
-                return False, f"status {answer.status_code}"
+                return False, f"HTTP {answer.status_code} {answer.reason_phrase}"
             answer.raise_for_status()
             return True, None
 
     local = _local(url)
-    if local is not None:
-        return (True, None) if local.is_file() else (False, "no such file")
     try:
+        if local is not None:
+            return (True, None) if local.is_file() else (False, "there is no such file")
         return persist(url, settings, ask, lambda: 0)
     except FetchError as error:
-        return None, error.message.splitlines()[-1].strip().removeprefix("reason").strip()
+        return None, reason(error)
+    except OSError as error:  # a directory that may not be read
+        return None, error.strerror or str(error)
 
 
 def _gathered(chunks: Iterator[bytes], url: str, limit: int) -> bytes:

@@ -7,6 +7,7 @@ branch named like a commit id wins over the commit in a checkout (CVE-2026-47191
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import io
@@ -14,7 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -144,6 +145,22 @@ class Git:
             with kept.alone():
                 self._bring(url, [commit], ref, tick, lambda: kept.items(commit) is not None)
         return kept.verified(commit)
+
+    def has(self, url: str, commit: str, ref: str | None, scratch: Path) -> bool:
+        """Ask a server whether it has a commit now, whatever is kept here: for that alone, without its tree.
+
+        `scratch` is an empty directory that is thrown away after; `ref` is as for `fetch`. Raises FetchError,
+        IntegrityError.
+        """
+        aside = copy.copy(self)
+        aside.home = scratch
+        kept = aside._kept(url)  # noqa: SLF001 - our own
+        with suppress(AbsentError):
+            aside._bring(  # noqa: SLF001
+                url, [commit], ref, _deaf, lambda: not kept.missing([commit]), part=_HISTORY
+            )
+            return True
+        return False
 
     def history(self, url: str, commits: Sequence[str], ref: str | None, tick: Tick) -> Repository:
         """Bring in what led to commits, without trees, unless it is there; give the repository that has it.

@@ -17,6 +17,10 @@ _CUT_OFF = re.compile(r"early EOF|RPC failed|unexpected disconnect|hung up|too s
 _DAMAGED = re.compile(r"fsck error|bad object|corrupt|COLLISION|inflate|unresolved deltas|did not send all")
 REFUSED = re.compile(r"not our ref|unadvertised object|want \S+ not valid|find remote ref|no such remote ref")
 _ABSENT = re.compile("not our ref ([0-9a-f]{40})")
+_NO_REPOSITORY = re.compile(  # GitHub asks who it is that asks for a repository that is not there
+    r"^repository .*not found|could not read Username|not (?:appear to be )?a git repository"
+    r"|does not exist|error: 4(?:04|10)"
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ECHO = re.compile(  # says only that something went wrong before
     r"fatal: (?:fetch-pack: invalid index-pack output|Could not read from remote|the remote end hung up)"
@@ -45,6 +49,11 @@ def is_damage(text: str) -> bool:
 def is_death(reason: str | None) -> bool:
     """Say whether a reason holds for a whole host; what is quoted in it is a URL, and could say anything."""
     return reason is not None and _DEAD.search(re.sub(r"'[^']*'", "", reason)) is not None
+
+
+def is_absence(reason: str) -> bool:
+    """Say whether a host's answer is that it has no such repository, or shows it to nobody like us."""
+    return _NO_REPOSITORY.search(re.sub(r"'[^']*'", "", reason)) is not None
 
 
 def reason(text: str) -> str:

@@ -79,6 +79,12 @@ def failure(url: str, reason: str) -> FetchError:
     return FetchError(f"{redacted(url)} could not be fetched\n  reason  {reason}")
 
 
+def reason(error: FetchError) -> str:
+    """Give the reason out of an error of `failure`; of another one, its first line."""
+    first, _, rest = error.message.partition("\n")
+    return rest.partition("  reason  ")[2] or first
+
+
 def _worth_trying_again(error: Exception, tries: int, *, progressed: bool) -> bool:
     import httpx2  # noqa: PLC0415
 

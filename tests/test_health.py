@@ -88,6 +88,7 @@ def upstream(**changes: object) -> Source:
             "D",
             ["rewritten: the locked commit is not in the history of `main`"],
         ),
+        (replace(upstream(behind=None, on_branch=False), asked=Asked("tag", "v1.0")), "A", []),
         (upstream(date=when("2025-11-25")), "A", []),
         (upstream(date=when("2025-11-24")), "C", ["dormant: no commit upstream for 1.0 years"]),
         (upstream(date=when("2023-11-26")), "C", ["dormant: no commit upstream for 3.0 years"]),

@@ -85,7 +85,7 @@ def _archived(one: Source, _today: date) -> str | None:
 
 
 def _rewritten(one: Source, _today: date) -> str | None:
-    if one.upstream.on_branch is not False:
+    if one.upstream.on_branch is not False or one.asked.kind == "tag":  # of a release's branch
         return None
     return f"the locked commit is not in the history of `{_branch(one)}`"
 

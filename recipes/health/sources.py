@@ -119,7 +119,7 @@ class Finder:
     def _look(self, url: str | None, locked: LockedSource, refs: Sequence[str | None]) -> _Looked:
         if url is None or not refs:
             return _Looked(Upstream())
-        told = hosting.ask(self.fetcher, url)
+        told = self._once(("hosting", url), lambda: hosting.ask(self.fetcher, url))
         known = Upstream(archived=told.archived, moved_to=told.moved_to, unknown=told.unknown)
         silence = self.fetcher.git.answers(url)
         if silence is not None:

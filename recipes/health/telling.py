@@ -130,7 +130,7 @@ def _behind(one: GradedSource) -> str:
     facts, head = one.facts, one.facts.head
     count = facts.upstream.behind
     if count is None:
-        return "rewritten" if facts.upstream.on_branch is False else ""
+        return "not on it" if facts.upstream.on_branch is False else ""
     earlier = next((point for point in reversed(one.trend) if point.behind is not None), None)
     more = count - (earlier.behind or 0) if earlier else 0
     since = f" ({more:+} since {earlier.day})" if earlier and more else ""
