@@ -225,7 +225,7 @@ def test_what_is_told() -> None:
         "D cmake: yanked: bad\n"
         "    `recipes lock toolchain`, and a wider range of `cmake` where the spec has a narrow one\n"
         f"C x: one origin only: {GIT}\n"
-        "    add an origin under `also:` of `x`: Debian or a package may carry it"
+        "    add an origin under `also:`: Debian or a package may carry it"
     )
     told = telling.markdown(health)
     assert "| D | thing | branch main, held back | aaaaaaaaaaaa 2026-11-01 |" in told

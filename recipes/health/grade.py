@@ -152,7 +152,7 @@ _LEAVE = "plan to do without it: `recipes list` names the variants that do"
 SOURCES: tuple[Rule[Source], ...] = (
     Rule(
         "unreachable", "E", "that none of its origins has any more", _unreachable,
-        lambda one: f"add an origin under `also:` of `{one.name}`, or a mirror in RECIPES_MIRROR",
+        lambda _one: "add an origin under `also:`, or a mirror in RECIPES_MIRROR",
     ),
     Rule(
         "head-breaks", "D", "whose head breaks the build (looked at with `--try`)", _broken,
@@ -160,17 +160,17 @@ SOURCES: tuple[Rule[Source], ...] = (
     ),
     Rule(
         "breakage-ahead", "D", "with a known breakage between the lock and the head", _ahead,
-        lambda one: f"keep `{one.name}` pinned before it: docs/breakages.md",
+        lambda _one: "keep it pinned before that: docs/breakages.md",
     ),
     Rule(
         "rewritten", "D", "whose locked commit its branch does not lead back to", _rewritten,
-        lambda one: f"keep a second origin of `{one.name}`: a server may drop what no branch leads to",
+        lambda _one: "keep a second origin: a server may drop what no branch leads to",
     ),
     Rule("archived", "D", "whose repository is archived", _archived, lambda _one: _LEAVE),
     Rule("abandoned", "D", "without a commit upstream for three years", _abandoned, lambda _one: _LEAVE),
     Rule(
         "dormant", "C", "without a commit upstream for a year", _dormant,
-        lambda one: f"watch it: a fix of `{one.name}` would be yours to make",
+        lambda _one: "watch it: a fix would be yours to make",
     ),
     Rule(
         "moved", "C", "whose repository moved", _moved,
@@ -178,7 +178,7 @@ SOURCES: tuple[Rule[Source], ...] = (
     ),
     Rule(
         "single-origin", "C", "with one origin only: a single point of failure", _single,
-        lambda one: f"add an origin under `also:` of `{one.name}`: Debian or a package may carry it",
+        lambda _one: "add an origin under `also:`: Debian or a package may carry it",
     ),
     Rule(
         "silent-origin", "B", "of which an origin does not have it any more", _some_silent,
