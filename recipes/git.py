@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import Protocol
 
 from recipes import gitsays, giturls, process
@@ -48,7 +48,7 @@ _FETCH = ("git", "fetch", "--quiet", "--progress", "--no-tags", "--no-write-fetc
 _HISTORY, _TREES, _WHOLE = "--filter=tree:0", "--filter=blob:none", "--no-filter"  # what comes of commits
 _EVERYTHING = ["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]  # into a repository thrown away after
 _PROGRESS = re.compile(r"Receiving objects:.*\((\d+)/(\d+)\)")
-_REDIRECTED = re.compile(r"^warning: redirecting to (\S+)$", re.MULTILINE)
+_REDIRECTED = re.compile(r"^warning: redirecting to (\S+?)/?$", re.MULTILINE)
 
 
 class Tick(Protocol):
@@ -138,24 +138,6 @@ class Git:
         """Say where a server sent us on to, when it was last asked for a repository's refs."""
         # where a mirror sends us says nothing of what it mirrors
         return self._moved.get(url) if self._target(url) == url else None
-
-    def has(self, url: str, commit: str, ref: str | None) -> bool:
-        """Ask a repository whether it has a commit now, whatever is kept here; that one alone is sent.
-
-        `ref` as in `fetch`. Raises FetchError.
-        """
-        self.home.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.home, prefix="asking-") as place:
-            empty = Git(Path(place), env=self._env, rewrite=self._rewrite, timeout=self.timeout)
-            empty._answers = self._answers  # noqa: SLF001 - one of us: a host that is dead stays dead
-            kept = empty._kept(url)  # noqa: SLF001
-            try:
-                empty._bring(  # noqa: SLF001
-                    url, [commit], ref, _deaf, lambda: not kept.missing([commit]), part=_HISTORY
-                )
-            except AbsentError:
-                return False
-        return True
 
     def fetch(self, url: str, commit: str, ref: str | None, tick: Tick) -> Commit:
         """Bring in a commit and its trees, unless they are there; blobs only where the server insists.

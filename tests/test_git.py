@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
+import fileserver
 import gitserver
 import pytest
+from fileserver import Page
 from gitserver import Fault, Files, Repo, Server
 
 from recipes import git as git_module
@@ -859,3 +861,17 @@ def test_a_full_disk_is_an_oserror(git: Git, tmp_path: Path) -> None:
         raise git._failed("https://example.org/r", text)
     theirs = git._failed("https://example.org/r", "remote: fatal: No space left on device\nfatal: early EOF")
     assert isinstance(theirs, FetchError)
+
+
+def test_where_a_server_sends_us_on_to(server: Server, repo: Repo, git: Git, tmp_path: Path) -> None:
+    repo.ref(MAIN, repo.commit(FILES))
+    there = f"{server.url}/r.git"
+    refs = Page(statuses=[301] * 9, headers={"Location": f"{there}/info/refs?service=git-upload-pack"})
+    with fileserver.serve() as old:
+        url = old.put("/old/info/refs", refs).removesuffix("/info/refs")
+        assert MAIN in git.refs(url)
+        assert MAIN in git.refs(there)
+        assert (git.moved(url), git.moved(there)) == (there, None)
+        mirrored = Git(tmp_path / "mirrored", env=ENV, rewrite=lambda _: url, timeout=60)
+        assert MAIN in mirrored.refs("https://git.example/r")
+        assert mirrored.moved("https://git.example/r") is None  # a mirror's own affair

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.health import grade, history, model, telling
+from recipes.health import grade, history, model, sources, telling
 from recipes.health.model import (
     Ahead,
     Asked,
@@ -234,3 +234,16 @@ def test_what_is_told() -> None:
     document = model.document(health)["variants"][0]
     assert document["sources"][0]["trend"] == [{"date": "2026-11-18", "grade": "D", "behind": 27}]
     assert document["sources"][1]["upstream"]["unknown"] == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "moved"),
+    [
+        (None, None),
+        ("https://git.example/thing.git", None),
+        ("http://git.example/Thing/", None),
+        ("https://git.example/new", "https://git.example/new"),
+    ],
+)
+def test_a_redirect_to_the_same_place_is_no_move(sent_to: str | None, moved: str | None) -> None:
+    assert sources._elsewhere(GIT, sent_to) == moved  # noqa: SLF001

@@ -1,6 +1,6 @@
 """What GitHub says of a repository, beyond git: whether it is archived, or has moved.
 
-Asked without a token, which GitHub answers 60 times an hour (docs.github.com, "Rate limits for the REST API").
+Asked without a token, as GitHub allows 60 times an hour ("Rate limits for the REST API" in its docs).
 """
 
 from __future__ import annotations

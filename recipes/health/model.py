@@ -50,9 +50,8 @@ class Locked:
 class Upstream:
     """The branch that a source follows, at its server: its head, and how far that is from the locked commit.
 
-    `behind` counts commits by first parents, from what both come from where the branch was rewritten (None:
-    they share no history). `on_branch` says whether what is asked for still has the locked commit: the branch
-    in its history, or the tag as what it names. `archived` and `moved_to` are what the host tells.
+    `behind` counts commits by first parents. `on_branch` says whether the locked commit is still in the
+    branch's history; where it is not, `behind` is None. `archived` and `moved_to` are what the host tells.
     """
 
     branch: str | None = None

@@ -128,7 +128,8 @@ class Finder:
             branch = githistory.followed(self.fetcher.git, url, refs)
             if branch is None or branch.ref is None:
                 return _Looked(replace(known, unknown="no spec names a branch of it"))
-            return self._compared(url, locked, branch, known)
+            moved = known.moved_to or _elsewhere(url, self.fetcher.git.moved(url))
+            return self._compared(url, locked, branch, replace(known, moved_to=moved))
         except FetchError as error:
             return _Looked(replace(known, unknown=error.message.splitlines()[0]))
 
@@ -159,6 +160,16 @@ class Finder:
         if judged.status == "failed":
             return replace(facts, head=Head("fails", str(judged.reason)))
         return replace(facts, head=Head("good" if judged.status == "good" else "cannot be judged"))
+
+
+def _elsewhere(url: str, sent_to: str | None) -> str | None:
+    """Give where a server sends us on to, unless that is the same with another scheme or ending."""
+    same = sent_to is None or _place(sent_to) == _place(url)
+    return None if same else sent_to
+
+
+def _place(url: str) -> str:
+    return url.partition("://")[2].rstrip("/").removesuffix(".git").lower()
 
 
 def repository(locked: LockedSource) -> str | None:
