@@ -246,4 +246,4 @@ def test_what_is_told() -> None:
     ],
 )
 def test_a_redirect_to_the_same_place_is_no_move(sent_to: str | None, moved: str | None) -> None:
-    assert sources._elsewhere(GIT, sent_to) == moved  # noqa: SLF001
+    assert sources._elsewhere(GIT, sent_to) == moved
