@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 import pydantic
 
@@ -122,6 +123,13 @@ def rewritten(text: str, held: Held, file: str = "the environment") -> str:
     made = text[: len(text) - len(body)] + (made if whole else _without_end(made))
     _check_same(before, _read(made, file), held)
     return made
+
+
+def check_writable(text: str, file: str, today: date) -> None:
+    """Look that a block can be written into an environment's text, and taken out of it. Raises SpecError."""
+    one = HeldSource(commit="0" * 40, why="", retry=today)
+    for held in (Held(), Held(sources={"any": one})):
+        rewritten(text, held, file)
 
 
 def _read(text: str, file: str) -> Located:

@@ -170,6 +170,14 @@ def test_a_block_is_added_at_the_end() -> None:
     assert rewritten(f"{SPEC}\n\n# an end\n", BOTH) == f"{SPEC}\n\n# an end\n{BLOCK}"
 
 
+def test_it_is_known_beforehand_whether_a_block_can_be_written() -> None:
+    held.check_writable(SPEC, "small.yaml", SOURCE.retry)
+    held.check_writable(SPEC + BLOCK, "small.yaml", SOURCE.retry)
+    with pytest.raises(SpecError) as caught:
+        held.check_writable(f"{SPEC}note: |\n  no end", "small.yaml", SOURCE.retry)
+    assert caught.value.message == "small.yaml: `held` cannot be written: something else in it would change"
+
+
 def test_each_line_of_a_block_ends_as_the_file_does() -> None:
     crlf = SPEC.replace("\n", "\r\n")
     block = BLOCK.replace("\n", "\r\n")

@@ -208,6 +208,19 @@ def test_nothing_settled() -> None:
     )
 
 
+def test_a_stranger_cannot_end_a_block() -> None:
+    outcome = Outcome("small", error="it fails\n  ```` @you", unresolved=("```",))
+    told = telling.markdown([Refreshed(outcome)])
+    assert "\n\n`````\nit fails\n  ```` @you\n`````\n\n" in told
+    assert told.endswith("Not looked up:\n\n````\n```\n````")
+
+
+def test_nothing_was_tried() -> None:
+    outcome = Outcome("small", waiting=(Waiting("c", commit(3), "it fails", DAY),), seconds=1)
+    told = telling.markdown([Refreshed(outcome)])
+    assert "## small\n\nNothing was tried (0 builds in 1 s): the locks are what they would be.\n\n" in told
+
+
 def test_a_variant_in_which_nothing_moved_is_not_told() -> None:
     assert not telling.worth(Refreshed(Outcome("small")))
     assert telling.document([Refreshed(Outcome("small"))])["variants"][0]["variant"] == "small"

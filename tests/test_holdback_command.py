@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.sandbox
 
 GOOD = smallproject.TREES["thing"]
 BAD = {"src/thing.c": b"void thing;\n"}  # fails in phase `check`
+GOES_WITH = "`--budget`, `--early` and `--retry-after` go with `--hold-back`"
 FIRST = 4  # the number of the first bad commit of `thing`
 WHY = "`thing` in phase `check`: the library does not load"
 
@@ -67,6 +70,11 @@ class Moving:
     def break_thing(self) -> None:
         for number in range(1, 8):
             self.move_thing(good=number < FIRST)
+
+    def stop_checks(self) -> None:
+        """Make the check of `thing` stop itself, each time."""
+        options = "target: app\noptions: {thing: {MODE: check-stop}}\n"
+        self.small.edit("environments/moving.yaml", "target: app\n", options)
 
     def refresh(self, *words: str) -> Ran:
         return self.small.run("refresh", "--hold-back", "--variant", "moving", *words)
@@ -137,7 +145,8 @@ def test_what_breaks_is_held_back_and_lifted_when_it_builds_again(moving: Moving
     state = moving.state()
     again = moving.refresh().ok()
     assert f"| `thing` | `{held[:12]}` |  | `{held[:12]}` | held back until " in again.out
-    assert "(0 builds in " in again.out or "Builds and passes" not in again.out
+    assert "\n\nNothing was tried (0 builds in " in again.out
+    assert "Builds and passes" not in again.out
     moving.small.run("lock", "--variant", "moving").ok()
     assert moving.state() == state
 
@@ -210,7 +219,12 @@ def test_the_budget_ends_on_the_way(moving: Moving) -> None:
     assert (moving.locked("app"), moving.locked("thing")) == (app, moving.thing[0])
     assert f"commit: {moving.thing[0]}\n" in moving.spec
     assert "its commits were not searched: the budget of 2 builds is spent" in ran.out
+    assert "Stopped early: the budget of 2 builds is spent" in ran.out
+    assert f"retry: {day(0)}\n" in moving.spec
     moving.small.run("lock", "--check").ok()
+    moving.changed()  # goes on, without being told to
+    assert moving.locked("thing") == moving.thing[FIRST - 1]
+    assert f"retry: {day(0)}\n" not in moving.spec
 
 
 def test_what_is_locked_does_not_build(moving: Moving) -> None:
@@ -224,6 +238,117 @@ def test_what_is_locked_does_not_build(moving: Moving) -> None:
         in ran.out
     )
     assert moving.state() == state
+
+
+def test_nothing_was_locked_and_nothing_builds(moving: Moving) -> None:
+    for name in ("lock.yaml", "requirements.txt"):
+        (moving.small.root / f"locks/moving.{name}").unlink()
+    moving.break_thing()
+    ran = moving.refresh().failed(9)
+    assert f"```\nit does not build, and nothing that moved could be held back\n  {WHY}\n```" in ran.out
+
+
+def test_nothing_was_locked_and_a_repository_does_not_answer(moving: Moving) -> None:
+    (moving.small.root / "locks/moving.lock.yaml").unlink()
+    (moving.upstream.repositories / "thing").rename(moving.upstream.repositories / "thing.aside")
+    ran = moving.refresh().failed(9)
+    assert "```\n`https://git.example/thing` cannot be read\n" in ran.out
+    assert not (moving.small.root / "locks/moving.lock.yaml").exists()
+
+
+def test_a_branch_that_is_gone_keeps_one_variant_only(moving: Moving) -> None:
+    Repo(moving.upstream.repositories / "thing").git("branch", "-m", "main", "trunk")
+    app = moving.move_app()
+    before = moving.locked("app")
+    ran = moving.small.run("refresh", "--hold-back").failed(9)
+    assert ran.error.startswith("error: not settled, and left as it was: moving\n")
+    assert (moving.locked("app"), f"`{app[:12]}` | `{app[:12]}` |" in ran.out) == (before, True)
+    told = ran.out.partition("## moving\n\n")[2]
+    assert "```\nsource `thing`: `https://git.example/thing` has no branch or tag `main`\n" in told
+    assert "hint: `git ls-remote https://git.example/thing` lists what it has\n```" in told
+
+
+FLOW = "{extends: small, summary: all, target: app, sources: {thing: {ref: main}, app: {ref: main}}}\n"
+UNENDED = MOVING.replace("summary: all from the branches\n", "") + "summary: |\n  all"
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        (FLOW, "its keys are not each at the beginning of a line"),
+        (UNENDED, "something else in it would change"),
+    ],
+)
+def test_a_spec_that_cannot_be_rewritten_is_found_before_any_build(
+    moving: Moving, spec: str, why: str
+) -> None:
+    moving.move_app()
+    moving.small.write("environments/moving.yaml", spec)
+    state = moving.state()
+    ran = moving.small.run("refresh", "--hold-back").failed(3)  # `both` comes first
+    assert ran.error.startswith(f"error: environments/moving.yaml: `held` cannot be written: {why}\n")
+    assert ("builds" in ran.err, ran.out, moving.state()) == (False, "", state)
+
+
+def test_a_spec_that_is_changed_meanwhile(moving: Moving) -> None:
+    moving.stop_checks()
+    moving.move_app()
+    locks = {path: data for path, data in moving.state().items() if path.parent.name == "locks"}
+    process = moving.small.start("refresh", "--hold-back", "--variant", "moving")
+    stopped, _ = smallproject.stopped(process.pid)
+    moving.small.edit("environments/moving.yaml", "app: {ref: main}", "app: {ref: v1.0}")
+    spec = moving.spec
+    smallproject.go_on(stopped)
+    ran = smallproject.ended(process).failed(9)
+    assert "```\nenvironments/moving.yaml was changed meanwhile\n```" in ran.out
+    assert moving.spec == spec
+    assert all(path.read_bytes() == data for path, data in locks.items())
+
+
+def test_what_was_written_before_an_error_is_told(moving: Moving) -> None:
+    app = moving.move_app()
+    moving.move_thing()
+    origins = ", origins: [{git: https://git.example/thing}]"
+    moving.small.edit("environments/moving.yaml", origins, "")  # then the sdist, which does not move, is one
+    ran = moving.small.run("refresh", "--hold-back", "--json").failed(6)
+    assert ran.error.startswith("error: the origins of `thing` disagree; nothing is locked\n")
+    [row] = json.loads(ran.out)["variants"]
+    assert (row["variant"], row["files"]) == ("both", ["locks/both.lock.yaml"])
+    assert app in (moving.small.root / "locks/both.lock.yaml").read_text()
+
+
+def test_a_build_that_fails_once(moving: Moving) -> None:
+    moving.stop_checks()
+    commit = moving.move_thing()
+    process = moving.small.start("refresh", "--hold-back", "--variant", "moving")
+    for number in (signal.SIGKILL, signal.SIGCONT, signal.SIGCONT):  # the new one, the old one, the new one
+        stopped, _ = smallproject.stopped(process.pid)
+        os.kill(stopped.pid, number)
+        assert smallproject.are_gone([stopped])
+    ran = smallproject.ended(process)
+    assert (ran.code, moving.locked("thing")) == (11, commit), ran.shown()
+    assert "held:" not in moving.spec
+
+
+def test_a_package_without_its_program_is_held_back(moving: Moving) -> None:
+    wheel = smallproject.wheel("cmake", "3.31.9", "cmake/moved/cmake", "#!/bin/sh\n")
+    moving.small.index.add("cmake", ("cmake-3.31.9-py3-none-any.whl", wheel))
+    ran = moving.changed()
+    why = "`toolchain` in phase `start`: `cmake-3.31.9` has no `cmake/data/bin/cmake`"
+    assert (
+        f"| `pypi:cmake` | `3.31.0` | `3.31.9` | `3.31.0` | **held back** until {day(14)}: `` {why} `` |"
+        in (ran.out)
+    )
+
+
+def test_a_source_from_elsewhere(moving: Moving) -> None:
+    """The commit that is locked is in no repository that the spec names now."""
+    moving.small.build("moving").ok()
+    (moving.upstream.repositories / "thing").rename(moving.upstream.repositories / "before")
+    commit = push(moving.upstream, "thing", GOOD, 1)
+    moving.small.edit("environments/moving.yaml", "https://git.example/thing", "https://other.example/thing")
+    moving.changed()
+    assert moving.locked("thing") == commit
 
 
 def test_a_repository_that_does_not_answer(moving: Moving) -> None:
@@ -247,6 +372,28 @@ def test_a_branch_that_was_rewritten(moving: Moving) -> None:
     )
 
 
+def test_a_rewritten_branch_takes_nothing_back(moving: Moving) -> None:
+    moving.move_thing()
+    locked = moving.move_thing()
+    moving.changed()
+    push(moving.upstream, "thing", {**GOOD, **BAD}, 3, moving.thing[1])
+    moving.changed()
+    assert moving.locked("thing") == locked
+    assert f"commit: {locked}\n" in moving.spec
+
+
+def test_locks_that_cannot_be_written(moving: Moving) -> None:
+    moving.break_thing()
+    locks = moving.small.root / "locks"
+    locks.chmod(0o555)
+    if os.access(locks, os.W_OK):
+        pytest.skip("root writes where it may not")
+    moving.refresh().failed(1)
+    locks.chmod(0o755)
+    ran = moving.small.run("lock", "--check").failed(4)
+    assert f"source `thing` is held back at {moving.thing[FIRST - 1]}, the lock answers " in ran.error
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -254,8 +401,9 @@ def test_a_branch_that_was_rewritten(moving: Moving) -> None:
             ["--hold-back", "--dry-run"],
             "`--hold-back` builds what it writes: no `--build` or `--dry-run` with it",
         ),
-        (["--budget", "3"], "`--budget` and `--early` go with `--hold-back`"),
-        (["--early"], "`--budget` and `--early` go with `--hold-back`"),
+        (["--budget", "3"], GOES_WITH),
+        (["--early"], GOES_WITH),
+        (["--retry-after", "3"], GOES_WITH),
         (
             ["--hold-back", "--budget", "soon"],
             "`--budget soon` is no number of builds, and no time such as `30m` or `2h`",

@@ -11,11 +11,15 @@ from recipes.commands.options import Json, variants
 from recipes.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recipes.holdback.outcome import Refreshed
     from recipes.run import Run
 
 app = typer.Typer()
 
 CHANGED = 11  # the exit code where something changed, and all that was to be built was
+DAYS = 14  # until what broke is tried again
 
 
 @app.command()
@@ -41,9 +45,11 @@ def refresh(
         typer.Option(help="With --hold-back: as many builds at most, or as long: `8`, `90m`, `2h`."),
     ] = None,
     retry_after: Annotated[
-        int,
-        typer.Option(min=0, max=3650, help="With --hold-back: days until what broke is tried again."),
-    ] = 14,
+        int | None,
+        typer.Option(
+            min=0, max=3650, help="With --hold-back: days until what broke is tried again, 14 without."
+        ),
+    ] = None,
     early: Annotated[
         bool, typer.Option("--early", help="With --hold-back: try again before that day, too.")
     ] = False,
@@ -59,10 +65,11 @@ def refresh(
     if hold_back:
         if build or dry_run:
             raise UsageError("`--hold-back` builds what it writes: no `--build` or `--dry-run` with it")
-        _hold_back(run, chosen, (budget, retry_after, early), as_json=as_json)
+        days = DAYS if retry_after is None else retry_after
+        _hold_back(run, chosen, (budget, days, early), as_json=as_json)
     else:
-        if budget is not None or early:
-            raise UsageError("`--budget` and `--early` go with `--hold-back`")
+        if budget is not None or early or retry_after is not None:
+            raise UsageError("`--budget`, `--early` and `--retry-after` go with `--hold-back`")
         _refresh(run, chosen, _known(run, build), write=not dry_run, as_json=as_json)
 
 
@@ -104,18 +111,16 @@ def _hold_back(run: Run, chosen: list[str], asked: tuple[str | None, int, bool],
     from datetime import UTC, datetime
 
     from recipes.bisect.budget import Budget
-    from recipes.holdback import make, telling
+    from recipes.holdback import make
     from recipes.holdback.search import Terms
 
     budget, days, early = asked
     terms = Terms(Budget(budget), datetime.now(UTC).date(), days, early)
-    done = make.hold_back(run, chosen, run.fetcher(), terms)
-    if as_json:
-        run.report.result(json.dumps(telling.document(done), indent=2))
-    elif any(map(telling.worth, done)):
-        run.report.result(telling.markdown(done))
-    else:
-        run.report.line("nothing has moved: the locks are what they would be")
+    done: list[Refreshed] = []
+    try:
+        done.extend(make.hold_back(run, chosen, run.fetcher(), terms))
+    finally:  # what is written is told, whatever ends the rest
+        _tell(run, done, as_json=as_json)
     failed = [one.outcome.variant for one in done if one.outcome.error is not None]
     if failed:
         raise BuildError(
@@ -124,3 +129,14 @@ def _hold_back(run: Run, chosen: list[str], asked: tuple[str | None, int, bool],
         )
     if any(one.wrote for one in done):
         raise typer.Exit(CHANGED)
+
+
+def _tell(run: Run, done: Sequence[Refreshed], *, as_json: bool) -> None:
+    from recipes.holdback import telling
+
+    if as_json:
+        run.report.result(json.dumps(telling.document(done), indent=2))
+    elif any(map(telling.worth, done)):
+        run.report.result(telling.markdown(done))
+    elif done:
+        run.report.line("nothing has moved: the locks are what they would be")

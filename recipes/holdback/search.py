@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
+from recipes import githistory, refresh
 from recipes import held as holds
-from recipes import refresh
 from recipes.bisect.budget import Budget, Spent
 from recipes.bisect.make import Asked, bisect
 from recipes.bisect.reason import Reason
 from recipes.bisect.verdict import Verdict
-from recipes.errors import FetchError, UnjudgedError, UsageError, VerifyError
+from recipes.errors import FetchError, RecipesError, UnjudgedError, UsageError, VerifyError
 from recipes.fetch import Fetcher
 from recipes.held import Held, HeldPackage, HeldSource
 from recipes.holdback import mixing
@@ -21,8 +21,10 @@ from recipes.holdback.outcome import HeldBack, Outcome, Refreshed, Waiting
 from recipes.holdback.settle import Settled, settle
 from recipes.holdback.trial import Trial
 from recipes.lock import Lock, LockedSource
+from recipes.origins import GitOrigin
 from recipes.project import Project
 from recipes.resolve import Resolver
+from recipes.resolverefs import ignore
 from recipes.spec import Source
 
 
@@ -78,8 +80,7 @@ class Search:
             return self._unsettled(f"{self.trial.spent}, and nothing is settled yet")
         if not alone:
             return self._unsettled(self._nothing_builds(everything))
-        settled = settle([one.key for one in self.moved], self._judge)
-        return self._conclude(settled, self._held_back(settled))
+        return self._conclude(*self._held_back(settle([one.key for one in self.moved], self._judge)))
 
     @property
     def _name(self) -> str:
@@ -107,38 +108,68 @@ class Search:
     def _nothing_builds(self, everything: frozenset[str]) -> str:
         locked, now = self.trial.why(frozenset()), self.trial.why(everything)
         first = f"what is locked does not build, and neither does all that moved\n  locked    {locked}"
-        return f"{first}\n  moved     {now}" if everything else f"what is locked does not build\n  {locked}"
+        alone = "it does not build, and nothing that moved could be held back"
+        return f"{first}\n  moved     {now}" if everything else f"{alone}\n  {locked}"
 
-    def _held_back(self, settled: Settled) -> tuple[HeldBack, ...]:
+    def _held_back(self, settled: Settled) -> tuple[Settled, tuple[HeldBack, ...]]:
         """Find out how far each input can go that cannot go all the way; `old` has it there afterwards."""
-        found = {one.key: one for one in self.moved}
-        return tuple(self._back(found[key], settled) for key in settled.broken)
+        found, held = {one.key: one for one in self.moved}, []
+        for key in settled.broken:
+            back = self._back(found[key], settled)
+            if back is None:
+                settled = replace(settled, moved=settled.moved | {key})
+            else:
+                held.append(back)
+        return settled, tuple(held)
 
-    def _back(self, one: Input, settled: Settled) -> HeldBack:
-        retry = self.terms.today + timedelta(days=self.terms.days)
+    def _back(self, one: Input, settled: Settled) -> HeldBack | None:
+        """Say where an input stays; None where it failed once, and then builds."""
         why = self.trial.breaking(one.key)
         if one.kind == "package":
-            return HeldBack(one, one.old, None, str(why), retry)
+            return HeldBack(one, one.old, None, str(why), self._retry)
         try:
             verdict = self._bisect(one, settled)
+            at = self._go(one, verdict)
         except (UsageError, VerifyError, FetchError, UnjudgedError) as error:
-            said = f"{why}; its commits were not searched: {error.message.splitlines()[0]}"
-            return HeldBack(one, one.old, None, said, retry)
+            if self.trial.builds_now(mixed(self.old, self.new, {*settled.moved, one.key})):
+                return None
+            return self._unsearched(one, str(why), error)
         self.trial.spent = verdict.spent or self.trial.spent
-        if verdict.good.commit != one.old:
-            self.old = self.old.at(self._at(one.name, verdict.good.commit))
         broken = verdict.bad.commit if verdict.settled else None
-        return HeldBack(one, verdict.good.commit, broken, _told(verdict), retry)
+        return HeldBack(one, at, broken, _told(verdict), self.terms.today if verdict.spent else self._retry)
+
+    def _unsearched(self, one: Input, why: str, error: RecipesError) -> HeldBack:
+        """Keep an input where it was; the next refresh goes on where a budget or a server ended this one."""
+        if isinstance(error, UnjudgedError):
+            self.trial.spent = self.trial.spent or error.message
+        retry = self.terms.today if isinstance(error, UnjudgedError | FetchError) else self._retry
+        said = f"{why}; its commits were not searched: {error.message.splitlines()[0]}"
+        return HeldBack(one, one.old, None, said, retry)
+
+    @property
+    def _retry(self) -> date:
+        return self.terms.today + timedelta(days=self.terms.days)
+
+    def _go(self, one: Input, verdict: Verdict) -> str:
+        """Lock a source at the last commit that builds; never at one from which it had come already."""
+        good = verdict.good.commit
+        if good == one.old or (verdict.rewritten and self._leads(one, good)):
+            return one.old
+        self.old = self.old.at(at(self.fetcher, self._source(one), good, self.new.sources))
+        return good
+
+    def _leads(self, one: Input, commit: str) -> bool:
+        url = next(origin.git for origin in self._source(one).origins if isinstance(origin, GitOrigin))
+        return not githistory.between(self.fetcher.git, url, commit, one.old, ref=None, tick=ignore).rewritten
 
     def _bisect(self, one: Input, settled: Settled) -> Verdict:
         self.trial.write(mixed(self.old, self.new, settled.moved))
         asked = Asked(one.name, self._name, good=one.old, bad=one.new)
         return bisect(self.trial.run, asked, budget=self.terms.budget, logs=self.sides.project.root)
 
-    def _at(self, name: str, commit: str) -> Mapping[str, LockedSource]:
-        specs = self.sides.scratch.specs(self._name)
-        [source] = [one for one in specs.sources() if one.name == name]
-        return at(self.fetcher, source, commit, self.new.sources)
+    def _source(self, one: Input) -> Source:
+        [found] = [it for it in self.sides.scratch.specs(self._name).sources() if it.name == one.name]
+        return found
 
     def _conclude(self, settled: Settled, held: tuple[HeldBack, ...]) -> Refreshed:
         """Build with what was found, which is in the store already, and write it."""
@@ -183,18 +214,31 @@ class Search:
         return key in settled.untried or (stayed and bool(self.sides.unresolved))
 
     def _write(self, outcome: Outcome, kept: Held) -> Refreshed:
-        """Write specs and locks that differ from what they were."""
+        """Write specs and locks that differ from what they were.
+
+        The spec comes first: where the locks cannot be written then, `lock --check` finds what lacks.
+        """
         project, scratch, name = self.sides.project, self.sides.scratch, self._name
-        text = holds.rewritten(project.spec_file(name).read_bytes().decode(), kept)
+        file, place = project.spec_file(name), f"environments/{name}.yaml"
+        text, began = (one.read_bytes().decode() for one in (file, scratch.spec_file(name)))
+        if holds.rewritten(text, Held(), place) != holds.rewritten(began, Held(), place):
+            return self._unsettled(f"{place} was changed meanwhile")
         changed = refresh.differing(project, scratch, name, self.fetcher)
+        written = project.write(file, holds.rewritten(text, kept, place))
         refresh.take(project, scratch, changed.files if changed else ())
-        return Refreshed(outcome, changed, project.write(project.spec_file(name), text))
+        return Refreshed(outcome, changed, written)
 
 
 def at(fetcher: Fetcher, source: Source, commit: str, lock: Lock) -> Mapping[str, LockedSource]:
-    """Lock one source at a commit, with its submodules; `lock` is what is known already."""
+    """Lock one source at a commit, with its submodules; `lock` is what is known already.
+
+    Raises FetchError, and SpecError for a commit that its repository does not have.
+    """
     quiet = replace(fetcher, report=fetcher.report.aside())
-    found = Resolver(quiet, lock, frozenset([source.name])).lock([replace(source, held=commit)])
+    resolver = Resolver(quiet, lock, frozenset([source.name]))
+    found = resolver.lock([replace(source, held=commit)])
+    if resolver.failures:
+        raise resolver.failures[0]
     return mixing.entries(found, source.name)
 
 

@@ -50,16 +50,27 @@ def _outcome(one: Outcome) -> str:
     table = ["| input | was | asked for | taken | |", "| --- | --- | --- | --- | --- |", *rows]
     parts = [_first(one), *(["\n".join(table)] if rows else [])]
     if one.unresolved:
-        parts.append("\n".join(["Not looked up:", "", "```", *one.unresolved, "```"]))
+        parts.append(f"Not looked up:\n\n{_fenced(one.unresolved)}")
     return "\n\n".join(parts)
 
 
 def _first(one: Outcome) -> str:
     cost = f"{one.builds} build{'' if one.builds == 1 else 's'} in {_duration(one.seconds)}"
     if one.error is not None:
-        return f"**Nothing is settled** ({cost}): the locks stay as they are.\n\n```\n{one.error}\n```"
+        why = _fenced(one.error.splitlines())
+        return f"**Nothing is settled** ({cost}): the locks stay as they are.\n\n{why}"
+    if one.nar_hash is None:
+        return f"Nothing was tried ({cost}): the locks are what they would be."
     found = f"Builds and passes its check: `{one.nar_hash}` ({cost})."
     return f"{found} Stopped early: {one.spent}." if one.spent else found
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    """Write a stranger's lines as a block that none of them ends."""
+    fence = "```"
+    while any(fence in line for line in lines):
+        fence += "`"
+    return "\n".join([fence, *lines, fence])
 
 
 def _duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from recipes import lock as locks
 from recipes import requirements
@@ -47,18 +48,37 @@ class Trial:
     def build(self, locked: Locked) -> Info | Reason:
         """Build and check the variant with these locks; give why that fails. Raises Spent."""
         self.write(locked)
-        calm = replace(self.run, report=Calm(self.run.report.level))
-        planned = calm.plan(self.variant, None, None)
-        if planned.target in self._reasons:
+        planned = self._calm.plan(self.variant, None, None)
+        there = self.run.store().has(planned.target)
+        if planned.target in self._reasons and not there:
             return self._reasons[planned.target]
-        if not self.run.store().has(planned.target):
+        if not there:
             self.budget.build()
-        realiser = calm.realiser(None, offline=False, cache="keep", variant=self.variant)
+        realiser = self._calm.realiser(None, offline=False, cache="keep", variant=self.variant)
         try:
             return realiser.realise(planned)
-        except BuildError as failed:
-            self._reasons[planned.target] = because(failed)
+        except (BuildError, FileNotFoundError) as failed:
+            self._reasons[planned.target] = self._because(failed)
             return self._reasons[planned.target]
+
+    def _because(self, failed: BuildError | FileNotFoundError) -> Reason:
+        """Give the reason that a failed build shows: also that a package lost a program that it had."""
+        if isinstance(failed, BuildError):
+            return because(failed)
+        path = Path(str(failed.filename))
+        if not path.is_relative_to(self.run.store().root / "paths"):
+            raise failed
+        _, name, *inside = path.relative_to(self.run.store().root).parts
+        return Reason("toolchain", "start", f"`{name[33:]}` has no `{'/'.join(inside)}`")
+
+    def builds_now(self, locked: Locked) -> bool:
+        """Say whether what failed with these locks is in the store by now: a build that fails at times."""
+        self.write(locked)
+        return self.run.store().has(self._calm.plan(self.variant, None, None).target)
+
+    @property
+    def _calm(self) -> Run:
+        return replace(self.run, report=Calm(self.run.report.level))
 
     def judge(self, old: Locked, new: Locked, moved: frozenset[str]) -> bool | None:
         """Say whether it builds when these inputs move, and only these; None where the budget ends."""
